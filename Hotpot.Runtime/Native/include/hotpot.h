@@ -1,0 +1,319 @@
+/* hotpot.h: the C ABI of libhotpot.so, the native data path of one Hotpot node.
+ *
+ * One engine per data directory. Every function may be called from any thread; a call takes the engine's turn (one
+ * turn at a time owns all page state), does its part and gives the turn back. Calls marked BLOCKING may sleep for at
+ * most the time-out they were given; all others return without waiting for a peer or a disk. Calls marked ASYNC return at
+ * once and later put exactly one hp_completion with the caller's token on the completion queue, unless they return an error.
+ *
+ * Nothing is thrown across this boundary. A function returns an hp_status; where it takes an hp_error, that holds one
+ * sentence for the user: what happened and what to do. No pointer given to a call is kept after it returns.
+ * Buffers passed in must not lie inside a mapped view (HP_E_BUFFER_IN_VIEW): touching an absent page while holding the turn
+ * would wait for itself.
+ *
+ * Units: offsets and lengths are bytes, times are milliseconds, pages are HP_PAGE_SIZE bytes.
+ */
+#ifndef HOTPOT_H
+#define HOTPOT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define HP_API __attribute__((visibility("default")))
+#define HP_ABI_VERSION 1u
+#define HP_PAGE_SIZE 4096u
+#define HP_MAX_DEGREE 8u
+#define HP_MAX_NODES 64u /* a sharer set is one 64-bit word */
+#define HP_MAX_TX_BYTES (32u << 20)
+#define HP_MESSAGE_BYTES 512u
+#define HP_ADDRESS_BYTES 128u
+
+typedef struct hp_engine hp_engine;
+typedef struct hp_tx hp_tx;
+
+typedef enum hp_status {
+  HP_OK = 0,
+  HP_E_INVALID = 1,        /* an argument is wrong; the message says which */
+  HP_E_NOT_FOUND = 2,      /* unknown dataset or transaction */
+  HP_E_RANGE = 3,          /* range outside the dataset */
+  HP_E_NOT_MAPPED = 4,     /* the dataset has no writable view here */
+  HP_E_ADDRESS_IN_USE = 5, /* something else is mapped at the dataset's base address */
+  HP_E_UFFD_DENIED = 6,    /* userfaultfd is not permitted */
+  HP_E_NO_MEMORY = 7,
+  HP_E_DISK_FULL = 8,
+  HP_E_IO = 9,
+  HP_E_CORRUPT = 10,      /* a log record in the middle is damaged; message names file and offset */
+  HP_E_POISONED = 11,     /* an earlier persist failed; its outcome is unknown, so nothing is acknowledged any more */
+  HP_E_STALE_EPOCH = 12,  /* the sender's chunk map is older; fetch the new map and try again */
+  HP_E_NOT_OWNER = 13,    /* this node does not own the chunk at this epoch */
+  HP_E_PEER_LOST = 14,    /* the connection to the peer broke; the outcome at the peer is unknown */
+  HP_E_TIMEOUT = 15,
+  HP_E_UNREACHABLE = 16,  /* no owner and no replica could serve the page in time */
+  HP_E_CONFLICT = 17,     /* FailOnConflict and another commit changed the same bytes; nothing was applied */
+  HP_E_DEGREE = 18,       /* fewer replicas than asked */
+  HP_E_BUSY = 19,         /* pages locked by another commit, or the chunk is recovering; try again */
+  HP_E_REFUSED = 20,      /* the transaction was aborted here; it will never commit */
+  HP_E_LIMIT = 21,        /* a stated bound was reached; message names it */
+  HP_E_VERSION = 22,      /* format, ABI or wire version differs */
+  HP_E_KEY = 23,          /* the peer does not know the cluster key */
+  HP_E_NODE_IN_USE = 24,  /* another process has this data directory open */
+  HP_E_CLOSED = 25,       /* the engine is shutting down */
+  HP_E_NOT_ASSIGNED = 26, /* the chunk has no owner yet; assign it first */
+  HP_E_BUFFER_IN_VIEW = 27,
+  HP_E_NAME_IN_USE = 28,  /* dataset id already open with other properties */
+} hp_status;
+
+typedef struct hp_error {
+  int32_t code;
+  char message[HP_MESSAGE_BYTES];
+} hp_error;
+
+typedef enum hp_medium { HP_MEDIUM_PMEM = 0, HP_MEDIUM_FILE = 1, HP_MEDIUM_MEMORY = 2 } hp_medium;
+typedef enum hp_mode { HP_MODE_MULTI_WRITER = 0, HP_MODE_SINGLE_WRITER = 1 } hp_mode;
+
+#define HP_FLAG_NO_USERFAULTFD 1u   /* never open a userfaultfd: views are refused, the explicit API works */
+#define HP_FLAG_NO_PAGEMAP_SCAN 2u  /* use /proc/self/pagemap even where PAGEMAP_SCAN exists */
+
+typedef struct hp_config {
+  uint32_t struct_size; /* sizeof(hp_config), checked */
+  uint32_t abi_version; /* HP_ABI_VERSION, checked */
+  uint32_t medium;      /* hp_medium */
+  uint32_t flags;
+  const char *data_dir;
+  const char *bind_address;   /* "ip:port", port 0 = any */
+  const char *transports;     /* UCX_TLS value, or NULL for UCX's own choice */
+  const char *crash_at;       /* test facility: the process kills itself (SIGKILL) at this named point; NULL = never */
+  const uint8_t *cluster_key; /* 16..64 bytes */
+  uint32_t cluster_key_bytes;
+  uint32_t miss_timeout_ms;      /* a fault that nothing could serve this long ends in SIGBUS; 0 = default 30000 */
+  uint64_t log_segment_bytes;    /* 0 = default 64 MiB; at least 48 MiB */
+  uint64_t checkpoint_log_bytes; /* checkpoint when the log is larger; 0 = default 256 MiB */
+  uint32_t spin_us;              /* how long a waiting caller polls before it sleeps; default 0 */
+  uint32_t read_ahead_pages;     /* most pages fetched ahead of a sequential miss; 0 = default 64 */
+} hp_config;
+
+typedef struct hp_node_info {
+  uint64_t node_id;     /* stored in the data directory; never 0 */
+  uint64_t incarnation; /* grows by one with each start of this data directory */
+  char fabric_address[HP_ADDRESS_BYTES];
+  uint32_t userfaultfd;  /* 1 = views can be mapped */
+  uint32_t pagemap_scan; /* 1 = PAGEMAP_SCAN in use */
+  uint32_t medium_is_pmem; /* 1 = libpmem says the medium is persistent memory */
+  uint32_t reserved;
+} hp_node_info;
+
+HP_API uint32_t hp_abi_version(void);
+/* BLOCKING: replays the log. Fails with HP_E_CORRUPT (file and offset), HP_E_NODE_IN_USE, HP_E_VERSION, HP_E_IO, ... */
+HP_API int32_t hp_engine_create(const hp_config *config, hp_engine **out, hp_error *error);
+/* BLOCKING: flushes the log, checkpoints, closes. Mapped views are unmapped; hp_wait_completions returns HP_E_CLOSED. Must
+ * be the last call; hp_engine_stop first makes waiters return. */
+HP_API void hp_engine_stop(hp_engine *engine);
+HP_API void hp_engine_destroy(hp_engine *engine);
+HP_API void hp_engine_info(hp_engine *engine, hp_node_info *out);
+
+/* ---- completions ------------------------------------------------------------------------------------------------ */
+
+typedef struct hp_completion {
+  uint64_t token;
+  int32_t status;   /* hp_status */
+  uint32_t degree;  /* nodes that hold the bytes durably, where the call says so */
+  uint64_t value;   /* call-specific, else 0 */
+} hp_completion;
+
+/* BLOCKING for at most timeout_ms. Takes up to max completions; *count may be 0. HP_E_CLOSED after hp_engine_stop. */
+HP_API int32_t hp_wait_completions(hp_engine *engine, hp_completion *out, uint32_t max, uint32_t timeout_ms, uint32_t *count);
+
+/* ---- peers ------------------------------------------------------------------------------------------------------ */
+
+/* Membership says: this node is alive in this incarnation, at this address. Connects in the background. Idempotent. */
+HP_API int32_t hp_peer_set(hp_engine *engine, uint64_t node_id, uint64_t incarnation, const char *address, hp_error *error);
+/* Membership says: this incarnation is dead. Its messages are refused from now on. Idempotent. */
+HP_API int32_t hp_peer_remove(hp_engine *engine, uint64_t node_id, uint64_t incarnation);
+/* 1 when the authenticated connection is up, 0 when not, HP_E_NOT_FOUND as a negative number when unknown. */
+HP_API int32_t hp_peer_connected(hp_engine *engine, uint64_t node_id);
+
+/* ---- datasets --------------------------------------------------------------------------------------------------- */
+
+typedef struct hp_dataset_desc {
+  uint64_t id;   /* never 0, never reused */
+  uint64_t base; /* page aligned virtual address of the view */
+  uint64_t size; /* bytes, a multiple of HP_PAGE_SIZE */
+  uint32_t chunk_log2; /* 12..30; 22 = 4 MiB */
+  uint32_t degree;     /* 1..HP_MAX_DEGREE */
+  uint32_t mode;       /* hp_mode */
+  uint32_t reserved;
+  const char *name; /* for messages */
+} hp_dataset_desc;
+
+HP_API int32_t hp_dataset_open(hp_engine *engine, const hp_dataset_desc *desc, hp_error *error);
+/* Unmaps the view and forgets cached pages; replicas stay. */
+HP_API int32_t hp_dataset_close(hp_engine *engine, uint64_t dataset, hp_error *error);
+/* Forgets the dataset for ever: front, store, log state. */
+HP_API int32_t hp_dataset_drop(hp_engine *engine, uint64_t dataset, hp_error *error);
+
+typedef enum hp_chunk_phase {
+  HP_CHUNK_ACTIVE = 0,
+  HP_CHUNK_RECOVERING = 1, /* epoch is fenced, but the owner serves nothing until it is ACTIVE at the same epoch */
+} hp_chunk_phase;
+
+typedef struct hp_chunk_entry {
+  uint32_t chunk;
+  uint32_t phase; /* hp_chunk_phase */
+  uint64_t epoch; /* starts at 1 */
+  uint64_t owner; /* node id, also replicas[0]; 0 = nobody can own it now */
+  uint32_t replica_count; /* the owner included */
+  uint32_t joining_mask;  /* bit i: replicas[i] receives commits but is not yet counted: it is still being synchronised */
+  uint64_t replicas[HP_MAX_DEGREE];
+} hp_chunk_entry;
+
+/* BLOCKING (a replica makes the new epoch durable before this returns). Applies entries whose (epoch, phase) is newer than what the node
+ * has; older ones are ignored and counted. A newer epoch drops cached pages of the chunk where this node is not a
+ * replica, and fences every message of an older epoch. */
+HP_API int32_t hp_map_apply(hp_engine *engine, uint64_t dataset, const hp_chunk_entry *entries, uint32_t count, hp_error *error);
+
+/* ---- views ------------------------------------------------------------------------------------------------------ */
+
+/* Maps the dataset at its base address: HP_E_ADDRESS_IN_USE, HP_E_UFFD_DENIED. Counted: each map needs one unmap. A
+ * writable map upgrades an earlier read-only one. */
+HP_API int32_t hp_view_map(hp_engine *engine, uint64_t dataset, uint32_t writable, void **address, hp_error *error);
+/* The last unmap discards uncommitted stores. */
+HP_API int32_t hp_view_unmap(hp_engine *engine, uint64_t dataset, hp_error *error);
+
+typedef struct hp_range {
+  uint64_t offset;
+  uint64_t length;
+} hp_range;
+
+/* Throws away uncommitted stores in the pages the ranges touch; count 0 = the whole mapping. */
+HP_API int32_t hp_discard(hp_engine *engine, uint64_t dataset, const hp_range *ranges, uint32_t count, hp_error *error);
+/* BLOCKING. Makes the range present (and mapped, if there is a view). HP_E_UNREACHABLE, HP_E_TIMEOUT, HP_E_RANGE. */
+HP_API int32_t hp_prefetch(hp_engine *engine, uint64_t dataset, uint64_t offset, uint64_t length, uint32_t timeout_ms, hp_error *error);
+/* BLOCKING. Copies committed bytes; the caller's uncommitted stores are not seen. */
+HP_API int32_t hp_read(hp_engine *engine, uint64_t dataset, uint64_t offset, uint64_t length, void *to, uint32_t timeout_ms, hp_error *error);
+
+/* ---- commit node: a transaction --------------------------------------------------------------------------------- */
+
+typedef struct hp_txid {
+  uint64_t node;     /* the commit node */
+  uint64_t sequence; /* incarnation << 40 | counter: never given away twice */
+} hp_txid;
+
+HP_API int32_t hp_tx_create(hp_engine *engine, hp_tx **out, hp_txid *id, hp_error *error);
+/* Adds what the application stored in these ranges of its mapping and did not commit; count 0 = whole mapping. Needs a writable view.
+ * Bytes outside the ranges are not taken. *bytes gets the number of changed bytes found. HP_E_LIMIT above HP_MAX_TX_BYTES. */
+HP_API int32_t hp_tx_collect(hp_engine *engine, hp_tx *tx, uint64_t dataset, const hp_range *ranges, uint32_t count, uint64_t *bytes, hp_error *error);
+/* Adds explicit bytes (no view needed). */
+HP_API int32_t hp_tx_write(hp_engine *engine, hp_tx *tx, uint64_t dataset, uint64_t offset, const void *from, uint64_t length, hp_error *error);
+
+typedef struct hp_tx_part { /* one chunk the transaction changes */
+  uint64_t dataset;
+  uint64_t owner; /* 0 = not assigned, or nobody can own it now */
+  uint64_t epoch;
+  uint32_t chunk;
+  uint32_t pages;
+} hp_tx_part;
+
+/* Lists the parts by dataset and chunk with owners by the current map. *count in: room, out: needed. */
+HP_API int32_t hp_tx_parts(hp_engine *engine, hp_tx *tx, hp_tx_part *out, uint32_t *count);
+/* ASYNC. Sends the parts of `dataset` that `owner` owns to that owner, which keeps them until prepare, abort or the death of
+ * this node's incarnation. HP_E_STALE_EPOCH, HP_E_NOT_OWNER, HP_E_PEER_LOST. Staging the same twice replaces. */
+HP_API int32_t hp_tx_stage(hp_engine *engine, hp_tx *tx, uint64_t dataset, uint64_t owner, uint64_t token, hp_error *error);
+/* Frees the collected deltas. Does not abort anything at an owner. */
+HP_API void hp_tx_destroy(hp_engine *engine, hp_tx *tx);
+
+/* ---- owner ------------------------------------------------------------------------------------------------------ */
+
+#define HP_PREPARE_FAIL_ON_CONFLICT 1u
+
+/* ASYNC. Locks the staged pages (waits in line for at most timeout_ms: HP_E_BUSY), logs the record here and on every replica. value =
+ * 0. HP_E_CONFLICT, HP_E_DEGREE when fewer than min_degree synchronised replicas are reachable (nothing is kept then), HP_E_REFUSED,
+ * HP_E_NOT_FOUND (never staged here: refused from now on), HP_E_STALE_EPOCH, HP_E_DISK_FULL, HP_E_POISONED.
+ * Idempotent: preparing a prepared transaction completes with OK. */
+HP_API int32_t hp_owner_prepare(hp_engine *engine, hp_txid tx, uint64_t dataset, uint32_t flags, uint32_t min_degree, uint32_t timeout_ms, uint64_t token);
+/* ASYNC. Applies a prepared transaction here and everywhere its pages are held, then unlocks. Completes when every sharer shows it; degree = nodes
+ * that hold it durably. Idempotent. */
+HP_API int32_t hp_owner_commit(hp_engine *engine, hp_txid tx, uint64_t dataset, uint64_t token);
+/* ASYNC. Forgets a staged or prepared transaction and refuses it for ever. HP_E_INVALID if it has already committed. */
+HP_API int32_t hp_owner_abort(hp_engine *engine, hp_txid tx, uint64_t dataset, uint64_t token);
+/* Every participant has committed: the outcome need not be remembered any longer. */
+HP_API int32_t hp_owner_forget(hp_engine *engine, hp_txid tx, uint64_t dataset);
+
+/* ---- recovery (driven by grains; see docs/design.md) ------------------------------------------------------------- */
+
+typedef struct hp_chunk_state {
+  uint32_t chunk;
+  uint32_t held;     /* 1 = this node holds a durable copy */
+  uint32_t complete; /* 1 = that copy is synchronised */
+  uint32_t pending;  /* prepared transactions that touch the chunk */
+  uint64_t epoch;
+  uint64_t sequence; /* highest commit sequence applied */
+} hp_chunk_state;
+
+/* States of all chunks of the dataset that this node holds. *count in: room, out: needed. */
+HP_API int32_t hp_chunk_states(hp_engine *engine, uint64_t dataset, hp_chunk_state *out, uint32_t *count);
+
+typedef struct hp_tx_participant {
+  hp_txid tx;
+  uint64_t dataset;
+  uint32_t chunk;
+  uint32_t here; /* 1 = the record of this chunk is prepared on this node */
+} hp_tx_participant;
+
+/* All participants of all transactions prepared and undecided on this node. *count in: room, out: needed. */
+HP_API int32_t hp_pending(hp_engine *engine, hp_tx_participant *out, uint32_t *count);
+
+typedef enum hp_outcome { HP_OUTCOME_UNKNOWN = 0, HP_OUTCOME_PREPARED = 1, HP_OUTCOME_COMMITTED = 2, HP_OUTCOME_ABORTED = 3 } hp_outcome;
+/* What this node knows of a transaction's part on one chunk. With refuse != 0 an unknown transaction is refused for ever (and durably). BLOCKING. */
+HP_API int32_t hp_tx_outcome(hp_engine *engine, hp_txid tx, uint64_t dataset, uint32_t chunk, uint32_t refuse, uint32_t *outcome);
+/* BLOCKING. Decides a pending transaction on this node alone: applies or drops it, durably. Idempotent. */
+HP_API int32_t hp_settle(hp_engine *engine, hp_txid tx, uint32_t commit, hp_error *error);
+/* ASYNC. Makes this node's copy of the chunk equal to that of `source` (which must be a complete replica), durably. value = pages copied. */
+HP_API int32_t hp_chunk_sync(hp_engine *engine, uint64_t dataset, uint32_t chunk, uint64_t source, uint64_t token);
+
+/* ---- figures ---------------------------------------------------------------------------------------------------- */
+
+typedef struct hp_stats { /* counters since start unless said otherwise */
+  uint64_t misses;            /* pages filled because of a fault */
+  uint64_t fault_events;      /* userfaultfd messages read */
+  uint64_t miss_ns_sum;       /* event read to wake, summed over misses */
+  uint64_t miss_ns_max;
+  uint64_t fetch_requests;
+  uint64_t fetch_bytes;       /* received */
+  uint64_t served_bytes;      /* sent to fetchers */
+  uint64_t prefetch_pages;
+  uint64_t failed_faults;     /* ended in SIGBUS */
+  uint64_t commits;           /* applied as owner */
+  uint64_t aborts;
+  uint64_t conflicts;
+  uint64_t log_bytes;         /* appended */
+  uint64_t log_used_bytes;    /* now */
+  uint64_t checkpoints;
+  uint64_t pushed_bytes;
+  uint64_t twins;             /* now */
+  uint64_t freezes;
+  uint64_t refused_stale;     /* messages with an old epoch or incarnation */
+  uint64_t refused_malformed; /* messages that made no sense */
+  uint64_t refused_auth;
+  uint64_t peers_lost;
+  uint64_t peers_connected;   /* now */
+  uint64_t replicas_missing;  /* now: chunks owned here with fewer counted replicas than the degree */
+  uint64_t bytes_sent;
+  uint64_t bytes_received;
+  uint64_t front_bytes;       /* now: memory held by all fronts */
+  uint64_t reserved[5];
+} hp_stats;
+
+HP_API int32_t hp_engine_stats(hp_engine *engine, hp_stats *out);
+
+typedef struct hp_dataset_stat {
+  uint64_t chunks_owned, chunks_held, pages_present, pages_private, front_bytes, store_bytes;
+} hp_dataset_stat;
+HP_API int32_t hp_dataset_stats(hp_engine *engine, uint64_t dataset, hp_dataset_stat *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,54 @@
+// The node's append-only redo log: opaque, checksummed records in segment files. See docs/log-format.md.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/types.h"
+
+namespace hotpot {
+
+struct LogConfig {
+  std::string directory;      // <data_dir>/log; created when missing
+  hp_medium medium;           // PMEM: durable when append returns; FILE: fdatasync on a log thread, group commit; MEMORY: never on disk
+  uint64_t segment_bytes;     // fixed size of a segment file, preallocated
+};
+
+// Called once per intact record in order, before open() returns.
+class LogReplay {
+ public:
+  virtual ~LogReplay() = default;
+  virtual Status OnRecord(Lsn lsn, uint16_t type, Bytes payload) = 0;
+};
+
+// All calls except the internals of the log thread come from the holder of the engine's turn.
+class RedoLog {
+ public:
+  // Cuts a torn tail (the last record of the last segment, incomplete or with a bad checksum, with nothing valid after it).
+  // A bad record with valid records behind it: HP_E_CORRUPT, message names file and offset; nothing is changed on disk.
+  static Status Open(const LogConfig& config, LogReplay& replay, std::unique_ptr<RedoLog>* out);
+  virtual ~RedoLog() = default;
+
+  // Appends one record made of the given parts. *end: the record is durable once DurableUpTo() >= *end.
+  // HP_E_DISK_FULL: nothing was appended, the log stays usable. HP_E_POISONED after any failed persist. HP_E_LIMIT: record larger
+  // than MaxRecordBytes().
+  virtual Status Append(uint16_t type, std::span<const Bytes> parts, Lsn* end) = 0;
+  // Any thread. Never goes back.
+  virtual Lsn DurableUpTo() const = 0;
+  virtual Lsn End() const = 0;
+  // Becomes readable (an eventfd, for epoll) when DurableUpTo() advanced or the log was poisoned; ClearEvent() drains it.
+  virtual int EventFd() const = 0;
+  virtual void ClearEvent() = 0;
+  virtual bool Poisoned() const = 0;
+  // Blocks until everything appended is durable, at most timeout_ms.
+  virtual Status Flush(uint32_t timeout_ms) = 0;
+  // Starts a new segment, so that what follows can outlive what came before. *start: where the next record begins.
+  virtual Status Roll(Lsn* start) = 0;
+  // Deletes every segment that ends at or before `lsn`.
+  virtual Status TruncateBelow(Lsn lsn) = 0;
+  virtual uint64_t UsedBytes() const = 0;   // in live segments, records only
+  virtual uint64_t MaxRecordBytes() const = 0;
+  virtual bool IsPmem() const = 0;          // pmem_is_pmem() of the mapping
+};
+
+}  // namespace hotpot
