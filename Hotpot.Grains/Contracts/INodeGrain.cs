@@ -1,0 +1,128 @@
+namespace Hotpot.Grains;
+
+/// <summary>
+/// The managed face of one node, placed on it: what other nodes and the dataset grains ask of its engine. Reentrant, because a
+/// node answers about one dataset while it works on another.
+/// </summary>
+[Alias("hotpot.INodeGrain")]
+public interface INodeGrain : IGrainWithStringKey
+{
+    [Alias("GetIdentity")]
+    Task<NodeIdentity> GetIdentityAsync();
+
+    /// <summary>Opens the dataset in the engine, without mapping it. Idempotent; returns who opened it.</summary>
+    [Alias("OpenDataset")]
+    Task<NodeIdentity> OpenDatasetAsync(DatasetDescription description);
+
+    [Alias("DropDataset")]
+    Task DropDatasetAsync(DatasetId dataset);
+
+    /// <summary>Installs at most <see cref="ChunkMapPage.MaxEntries"/> entries; durable at a replica when it returns.</summary>
+    [Alias("InstallMap")]
+    Task InstallMapAsync(DatasetId dataset, ulong version, ChunkEntry[] entries);
+
+    /// <summary>What this node holds of these chunks. A chunk it does not hold is left out.</summary>
+    [Alias("GetChunkStates")]
+    Task<ChunkState[]> GetChunkStatesAsync(DatasetId dataset, ChunkIndex[] chunks);
+
+    /// <summary>All participants of all transactions that are prepared and undecided here.</summary>
+    [Alias("GetPending")]
+    Task<TransactionParticipant[]> GetPendingAsync();
+
+    /// <summary>
+    /// What this node knows of a transaction's part on one chunk. With <paramref name="refuse"/> an unknown transaction is refused for
+    /// ever, durably, and the answer is <see cref="TransactionOutcome.Aborted"/>.
+    /// </summary>
+    [Alias("GetOutcome")]
+    Task<TransactionOutcome> GetOutcomeAsync(TransactionId transaction, DatasetId dataset, ChunkIndex chunk, bool refuse);
+
+    /// <summary>Decides a pending transaction on this node alone. Idempotent.</summary>
+    [Alias("Settle")]
+    Task SettleAsync(TransactionId transaction, bool commit);
+
+    /// <summary>Makes this node's copies equal to those of a complete replica, durably. Returns the pages copied.</summary>
+    [Alias("SyncChunks")]
+    Task<long> SyncChunksAsync(DatasetId dataset, ChunkIndex[] chunks, NodeId source);
+
+    /// <summary>Reads committed bytes for a client without a silo; at most <see cref="RemoteLimits.MaxBytes"/>.</summary>
+    [Alias("Read")]
+    Task<byte[]> ReadAsync(DatasetId dataset, long offset, int length);
+
+    /// <summary>Commits explicit bytes for a client without a silo; at most <see cref="RemoteLimits.MaxBytes"/>.</summary>
+    [Alias("Write")]
+    Task<CommitResult> WriteAsync(DatasetId dataset, long offset, [Immutable] byte[] bytes, CommitOptions options);
+
+    /// <summary>
+    /// An owner wants a grant back that this node holds. True when the node gives it up at once because nobody uses it;
+    /// false when it is in use and will be released later.
+    /// </summary>
+    [Alias("Recall")]
+    Task<bool> RecallAsync(DatasetId dataset, ByteRange range, NodeId owner);
+
+    [Alias("Stat")]
+    Task<NodeStatus> StatAsync();
+
+    [Alias("StatDataset")]
+    Task<NodeDatasetStatus> StatDatasetAsync(DatasetId dataset);
+
+    /// <summary>SHA-256 of the committed bytes of a range as this node sees them.</summary>
+    [Alias("Checksum")]
+    Task<byte[]> ChecksumAsync(DatasetId dataset, ByteRange range);
+}
+
+/// <summary>The bounds of calls that carry bytes.</summary>
+public static class RemoteLimits
+{
+    /// <summary>Bytes in one grain call: large enough to amortise the call, small enough not to hold up others behind it.</summary>
+    public const int MaxBytes = 1 << 20;
+}
+
+/// <summary>Who a node is in this life, and where its engine listens.</summary>
+[GenerateSerializer]
+[Immutable]
+[Alias("hotpot.NodeIdentity")]
+public sealed record NodeIdentity
+{
+    /// <summary>Version of grain contracts and fabric messages together; nodes of different versions refuse each other.</summary>
+    public const uint CurrentProtocol = 1;
+
+    [Id(0)] public required NodeId Node { get; init; }
+
+    [Id(1)] public required Incarnation Incarnation { get; init; }
+
+    [Id(2)] public required string FabricAddress { get; init; }
+
+    [Id(3)] public uint Protocol { get; init; } = CurrentProtocol;
+}
+
+/// <summary>A node's figures; names as in hp_stats, so that no list is kept twice.</summary>
+[GenerateSerializer]
+[Immutable]
+[Alias("hotpot.NodeStatus")]
+public sealed record NodeStatus
+{
+    [Id(0)] public required NodeIdentity Identity { get; init; }
+
+    [Id(1)] public required Dictionary<string, ulong> Counters { get; init; }
+}
+
+/// <summary>What one node holds of one dataset (hp_dataset_stat).</summary>
+[GenerateSerializer]
+[Immutable]
+[Alias("hotpot.NodeDatasetStatus")]
+public sealed record NodeDatasetStatus
+{
+    [Id(0)] public NodeId Node { get; init; }
+
+    [Id(1)] public ulong ChunksOwned { get; init; }
+
+    [Id(2)] public ulong ChunksHeld { get; init; }
+
+    [Id(3)] public ulong PagesPresent { get; init; }
+
+    [Id(4)] public ulong PagesPrivate { get; init; }
+
+    [Id(5)] public ulong FrontBytes { get; init; }
+
+    [Id(6)] public ulong StoreBytes { get; init; }
+}
