@@ -95,7 +95,7 @@ public sealed record NodeIdentity
     [Id(3)] public uint Protocol { get; init; } = CurrentProtocol;
 }
 
-/// <summary>A node's figures; names as in hp_stats, so that no list is kept twice.</summary>
+/// <summary>A node's figures.</summary>
 [GenerateSerializer]
 [Immutable]
 [Alias("hotpot.NodeStatus")]
@@ -103,26 +103,16 @@ public sealed record NodeStatus
 {
     [Id(0)] public required NodeIdentity Identity { get; init; }
 
-    [Id(1)] public required Dictionary<string, ulong> Counters { get; init; }
+    [Id(1)] public required EngineStatistics Statistics { get; init; }
 }
 
-/// <summary>What one node holds of one dataset (hp_dataset_stat).</summary>
+/// <summary>What one node holds of one dataset.</summary>
 [GenerateSerializer]
 [Immutable]
 [Alias("hotpot.NodeDatasetStatus")]
 public sealed record NodeDatasetStatus
 {
-    [Id(0)] public NodeId Node { get; init; }
+    [Id(0)] public required NodeId Node { get; init; }
 
-    [Id(1)] public ulong ChunksOwned { get; init; }
-
-    [Id(2)] public ulong ChunksHeld { get; init; }
-
-    [Id(3)] public ulong PagesPresent { get; init; }
-
-    [Id(4)] public ulong PagesPrivate { get; init; }
-
-    [Id(5)] public ulong FrontBytes { get; init; }
-
-    [Id(6)] public ulong StoreBytes { get; init; }
+    [Id(1)] public required DatasetStatistics Statistics { get; init; }
 }
