@@ -1,0 +1,60 @@
+using Hotpot.Runtime.Interop;
+
+namespace Hotpot.Runtime;
+
+// The owner's half of a commit. All of these are idempotent, so a caller that lost an answer asks again.
+public sealed unsafe partial class Engine
+{
+    /// <summary>Begins a transaction of this node; dispose it when the commit is over.</summary>
+    public Transaction CreateTransaction() => Transaction.Create(this);
+
+    /// <summary>
+    /// Locks the pages staged here, waiting in line for at most <paramref name="timeout"/>, and logs the record here and on
+    /// every replica. Busy, Conflict, Degree, Refused, NotFound, StaleEpoch, DiskFull and Poisoned are its ordinary failures.
+    /// </summary>
+    public ValueTask<Completion> PrepareAsync(
+        TransactionId transaction, DatasetId dataset, bool failOnConflict, int minimumDegree, TimeSpan timeout)
+    {
+        PendingOperation? operation = Rent();
+        if (operation is null)
+            return Closed();
+        ValueTask<Completion> task = operation.Task;
+        int status = OwnerInterop.Prepare(
+            _handle, HpTransactionId.From(transaction), dataset.Value, failOnConflict ? OwnerInterop.PrepareFailOnConflict : 0,
+            checked((uint)minimumDegree), Milliseconds(timeout), operation.Token);
+        return Started(operation, task, status, null);
+    }
+
+    /// <summary>
+    /// Applies a prepared transaction here and everywhere its pages are held. Completes when every sharer shows it, with
+    /// the number of nodes that hold it durably.
+    /// </summary>
+    public ValueTask<Completion> CommitAsync(TransactionId transaction, DatasetId dataset)
+    {
+        PendingOperation? operation = Rent();
+        if (operation is null)
+            return Closed();
+        ValueTask<Completion> task = operation.Task;
+        int status = OwnerInterop.Commit(_handle, HpTransactionId.From(transaction), dataset.Value, operation.Token);
+        return Started(operation, task, status, null);
+    }
+
+    /// <summary>Forgets a staged or prepared transaction and refuses it for ever; Invalid if it has committed already.</summary>
+    public ValueTask<Completion> AbortAsync(TransactionId transaction, DatasetId dataset)
+    {
+        PendingOperation? operation = Rent();
+        if (operation is null)
+            return Closed();
+        ValueTask<Completion> task = operation.Task;
+        int status = OwnerInterop.Abort(_handle, HpTransactionId.From(transaction), dataset.Value, operation.Token);
+        return Started(operation, task, status, null);
+    }
+
+    /// <summary>Every participant has committed: the outcome need not be remembered any longer.</summary>
+    public void Forget(TransactionId transaction, DatasetId dataset)
+    {
+        int status = OwnerInterop.Forget(_handle, HpTransactionId.From(transaction), dataset.Value);
+        if (status != (int)HotpotStatus.NotFound)
+            NativeStatus.Check(status, $"Transaction {transaction} was not forgotten");
+    }
+}

@@ -1,0 +1,91 @@
+using System.Buffers;
+using Hotpot.Runtime.Interop;
+
+namespace Hotpot.Runtime;
+
+// What the dataset grain asks of a node when the membership changes.
+public sealed unsafe partial class Engine
+{
+    /// <summary>The states of all chunks of the dataset that this node holds.</summary>
+    public ChunkState[] ChunkStates(DatasetId dataset)
+    {
+        // The number may grow between the two calls, so ask until the room given was enough.
+        uint needed = 0;
+        NativeStatus.Check(
+            RecoveryInterop.ChunkStates(_handle, dataset.Value, null, &needed), $"The chunks of dataset {dataset} could not be listed");
+        while (true)
+        {
+            HpChunkState[] native = new HpChunkState[needed];
+            uint count = needed;
+            fixed (HpChunkState* first = native)
+                NativeStatus.Check(
+                    RecoveryInterop.ChunkStates(_handle, dataset.Value, first, &count), $"The chunks of dataset {dataset} could not be listed");
+            if (count <= needed)
+                return Array.ConvertAll(native[..(int)count], state => state.ToManaged());
+            needed = count;
+        }
+    }
+
+    /// <summary>All participants of all transactions that are prepared and undecided on this node.</summary>
+    public TransactionParticipant[] Pending()
+    {
+        const string What = "The pending transactions could not be listed";
+        uint needed = 0;
+        NativeStatus.Check(RecoveryInterop.Pending(_handle, null, &needed), What);
+        while (true)
+        {
+            HpTransactionParticipant[] native = new HpTransactionParticipant[needed];
+            uint count = needed;
+            fixed (HpTransactionParticipant* first = native)
+                NativeStatus.Check(RecoveryInterop.Pending(_handle, first, &count), What);
+            if (count <= needed)
+                return Array.ConvertAll(native[..(int)count], participant => participant.ToManaged());
+            needed = count;
+        }
+    }
+
+    /// <summary>
+    /// Blocking. What this node knows of a transaction's part on one chunk. With <paramref name="refuse"/> an unknown
+    /// transaction is refused for ever, durably, before this returns.
+    /// </summary>
+    public TransactionOutcome Outcome(TransactionId transaction, DatasetId dataset, ChunkIndex chunk, bool refuse)
+    {
+        uint outcome = 0;
+        NativeStatus.Check(
+            RecoveryInterop.Outcome(_handle, HpTransactionId.From(transaction), dataset.Value, chunk.Value, refuse ? 1u : 0u, &outcome),
+            $"The outcome of transaction {transaction} is not known");
+        return (TransactionOutcome)outcome;
+    }
+
+    /// <inheritdoc cref="Outcome"/>
+    public Task<TransactionOutcome> OutcomeAsync(
+        TransactionId transaction, DatasetId dataset, ChunkIndex chunk, bool refuse, CancellationToken cancellationToken = default) =>
+        Task.Run(() => Outcome(transaction, dataset, chunk, refuse), cancellationToken);
+
+    /// <summary>Blocking. Decides a pending transaction on this node alone: applies or drops it, durably; idempotent.</summary>
+    public void Settle(TransactionId transaction, bool commit)
+    {
+        HpError error = default;
+        NativeStatus.Check(
+            RecoveryInterop.Settle(_handle, HpTransactionId.From(transaction), commit ? 1u : 0u, &error),
+            error, $"Transaction {transaction} was not settled");
+    }
+
+    /// <inheritdoc cref="Settle"/>
+    public Task SettleAsync(TransactionId transaction, bool commit, CancellationToken cancellationToken = default) =>
+        Task.Run(() => Settle(transaction, commit), cancellationToken);
+
+    /// <summary>
+    /// Makes this node's copy of the chunk equal to that of <paramref name="source"/>, a complete replica, durably. The
+    /// completion's value is the number of pages copied.
+    /// </summary>
+    public ValueTask<Completion> SyncChunkAsync(DatasetId dataset, ChunkIndex chunk, NodeId source)
+    {
+        PendingOperation? operation = Rent();
+        if (operation is null)
+            return Closed();
+        ValueTask<Completion> task = operation.Task;
+        int status = RecoveryInterop.SyncChunk(_handle, dataset.Value, chunk.Value, source.Value, operation.Token);
+        return Started(operation, task, status, null);
+    }
+}

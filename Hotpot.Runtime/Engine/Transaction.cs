@@ -1,0 +1,91 @@
+using Hotpot.Runtime.Interop;
+
+namespace Hotpot.Runtime;
+
+/// <summary>
+/// The commit node's half of a transaction: what it changes, collected and not yet anywhere else. Disposing it frees the
+/// collected bytes and aborts nothing at an owner. One thread at a time may use it.
+/// </summary>
+public sealed unsafe class Transaction : IDisposable
+{
+    private readonly Engine _engine;
+    private readonly TransactionHandle _handle;
+
+    private Transaction(Engine engine, TransactionHandle handle, TransactionId id)
+    {
+        _engine = engine;
+        _handle = handle;
+        Id = id;
+    }
+
+    public TransactionId Id { get; }
+
+    internal static Transaction Create(Engine engine)
+    {
+        bool referenced = false;
+        engine.Handle.DangerousAddRef(ref referenced);
+        nint native = 0;
+        HpTransactionId id;
+        HpError error = default;
+        int status = TransactionInterop.Create(engine.Handle, &native, &id, &error);
+        if (status != (int)HotpotStatus.Ok)
+            engine.Handle.DangerousRelease();
+        NativeStatus.Check(status, error, "The transaction did not begin");
+        TransactionHandle handle = new(engine.Handle, native);
+        return new Transaction(engine, handle, id.ToManaged());
+    }
+
+    /// <summary>
+    /// Adds what was stored in these ranges of the mapping and not committed; no range means the whole mapping. Returns the
+    /// number of changed bytes found.
+    /// </summary>
+    public long Collect(DatasetId dataset, ReadOnlySpan<ByteRange> ranges)
+    {
+        ulong bytes = 0;
+        HpError error = default;
+        fixed (ByteRange* first = ranges)
+            NativeStatus.Check(
+                TransactionInterop.Collect(_engine.Handle, _handle, dataset.Value, first, (uint)ranges.Length, &bytes, &error),
+                error, $"The stores to dataset {dataset} could not be collected");
+        return checked((long)bytes);
+    }
+
+    /// <summary>Adds explicit bytes; no mapping is needed.</summary>
+    public void Write(DatasetId dataset, long offset, ReadOnlySpan<byte> bytes)
+    {
+        HpError error = default;
+        fixed (byte* first = bytes)
+            NativeStatus.Check(
+                TransactionInterop.Write(_engine.Handle, _handle, dataset.Value, checked((ulong)offset), first, (ulong)bytes.Length, &error),
+                error, $"{bytes.Length} bytes at {offset} of dataset {dataset} were not taken into the transaction");
+    }
+
+    /// <summary>The chunks it changes, in the order of dataset and chunk, with their owners by this node's present map.</summary>
+    public TransactionPart[] Parts()
+    {
+        const string What = "The parts of the transaction could not be listed";
+        uint needed = 0;
+        NativeStatus.Check(TransactionInterop.Parts(_engine.Handle, _handle, null, &needed), What);
+        HpTransactionPart[] native = new HpTransactionPart[needed];
+        fixed (HpTransactionPart* first = native)
+            NativeStatus.Check(TransactionInterop.Parts(_engine.Handle, _handle, first, &needed), What);
+        return Array.ConvertAll(native[..(int)Math.Min(needed, (uint)native.Length)], part => part.ToManaged());
+    }
+
+    /// <summary>
+    /// Sends the parts of the dataset that <paramref name="owner"/> owns to that owner, which keeps them until prepare or
+    /// abort, or until this node's incarnation dies. Staging twice replaces.
+    /// </summary>
+    public ValueTask<Completion> StageAsync(DatasetId dataset, NodeId owner)
+    {
+        PendingOperation? operation = _engine.Rent();
+        if (operation is null)
+            return Engine.Closed();
+        ValueTask<Completion> task = operation.Task;
+        HpError error = default;
+        int status = TransactionInterop.Stage(_engine.Handle, _handle, dataset.Value, owner.Value, operation.Token, &error);
+        return _engine.Started(operation, task, status, status == (int)HotpotStatus.Ok ? null : error.Text());
+    }
+
+    public void Dispose() => _handle.Dispose();
+}

@@ -1,0 +1,20 @@
+using System.Runtime.InteropServices;
+
+namespace Hotpot.Runtime.Interop;
+
+internal static partial class OwnerInterop
+{
+    public const uint PrepareFailOnConflict = 1;
+
+    [LibraryImport(Libhotpot.Name, EntryPoint = "hp_owner_prepare")]
+    public static partial int Prepare(EngineHandle engine, HpTransactionId transaction, ulong dataset, uint flags, uint minDegree, uint timeoutMs, ulong token);
+
+    [LibraryImport(Libhotpot.Name, EntryPoint = "hp_owner_commit")]
+    public static partial int Commit(EngineHandle engine, HpTransactionId transaction, ulong dataset, ulong token);
+
+    [LibraryImport(Libhotpot.Name, EntryPoint = "hp_owner_abort")]
+    public static partial int Abort(EngineHandle engine, HpTransactionId transaction, ulong dataset, ulong token);
+
+    [LibraryImport(Libhotpot.Name, EntryPoint = "hp_owner_forget")]
+    public static partial int Forget(EngineHandle engine, HpTransactionId transaction, ulong dataset);
+}

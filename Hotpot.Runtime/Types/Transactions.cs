@@ -1,0 +1,40 @@
+namespace Hotpot.Runtime;
+
+/// <summary>One chunk that a transaction changes, and who owns it by this node's map (hp_tx_part).</summary>
+[GenerateSerializer]
+public readonly record struct TransactionPart
+{
+    [Id(0)] public DatasetId Dataset { get; init; }
+
+    [Id(1)] public ChunkIndex Chunk { get; init; }
+
+    /// <summary><see cref="NodeId.None"/> when the chunk is not assigned, or nobody can own it now.</summary>
+    [Id(2)] public NodeId Owner { get; init; }
+
+    [Id(3)] public Epoch Epoch { get; init; }
+
+    [Id(4)] public int Pages { get; init; }
+}
+
+/// <summary>One chunk of a transaction that is prepared and undecided on a node (hp_tx_participant).</summary>
+[GenerateSerializer]
+public readonly record struct TransactionParticipant
+{
+    [Id(0)] public TransactionId Transaction { get; init; }
+
+    [Id(1)] public DatasetId Dataset { get; init; }
+
+    [Id(2)] public ChunkIndex Chunk { get; init; }
+
+    /// <summary>The record of this chunk is prepared on the node that answered.</summary>
+    [Id(3)] public bool PreparedHere { get; init; }
+}
+
+/// <summary>What a node knows about a transaction's part on one chunk (hp_outcome).</summary>
+public enum TransactionOutcome
+{
+    Unknown = 0,
+    Prepared = 1,
+    Committed = 2,
+    Aborted = 3,
+}
