@@ -1,5 +1,5 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Hotpot.Runtime.Diagnostics;
 using Hotpot.Runtime.Interop;
 
 namespace Hotpot.Runtime;
@@ -20,6 +20,7 @@ public sealed unsafe partial class Engine : IAsyncDisposable
 {
     private readonly EngineHandle _handle;
     private readonly CompletionPump _pump;
+    private readonly EngineMetrics _metrics;
 
     // Written once, by the first DisposeAsync.
     private int _disposed;
@@ -39,6 +40,7 @@ public sealed unsafe partial class Engine : IAsyncDisposable
             MediumIsPmem = info.MediumIsPmem != 0,
         };
         _pump = new CompletionPump(handle);
+        _metrics = new EngineMetrics(this);
     }
 
     public NodeInfo Info { get; }
@@ -76,6 +78,7 @@ public sealed unsafe partial class Engine : IAsyncDisposable
             return ValueTask.CompletedTask;
         return new ValueTask(Task.Run(() =>
         {
+            _metrics.Dispose();
             EngineInterop.Stop(_handle);
             _pump.Join();
             _handle.Dispose();

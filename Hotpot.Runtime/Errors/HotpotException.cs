@@ -43,7 +43,7 @@ public class HotpotException : Exception
         HotpotStatus.Degree => new DegreeException(message),
         HotpotStatus.Busy => new BusyException(message),
         HotpotStatus.Refused => new TransactionRefusedException(message),
-        HotpotStatus.Limit => new LimitExceededException(message),
+        HotpotStatus.Limit => new LimitReachedException(message),
         HotpotStatus.Version => new VersionMismatchException(message),
         HotpotStatus.ClusterKey => new ClusterKeyException(message),
         HotpotStatus.NodeInUse => new NodeInUseException(message),

@@ -9,7 +9,7 @@ public sealed class InvalidRequestException(string message) : HotpotException(me
 
 /// <summary>A stated bound was reached; the message names it.</summary>
 [GenerateSerializer]
-public sealed class LimitExceededException(string message) : HotpotException(message)
+public sealed class LimitReachedException(string message) : HotpotException(message)
 {
     public override HotpotStatus Status => HotpotStatus.Limit;
 }

@@ -32,7 +32,7 @@ internal struct HpChunkEntry
     public static HpChunkEntry From(ChunkEntry entry)
     {
         if (entry.Replicas.Length > Limits.MaxDegree)
-            throw new LimitExceededException(
+            throw new LimitReachedException(
                 $"Chunk {entry.Chunk} names {entry.Replicas.Length} replicas; at most {Limits.MaxDegree} are possible.");
 
         HpChunkEntry native = new()
