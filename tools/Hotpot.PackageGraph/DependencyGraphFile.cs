@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.IO.Compression;
 using System.Security.Cryptography;
@@ -106,27 +107,27 @@ public static class DependencyGraphFile
         return payload.ToArray();
     }
 
+    // The decoder itself is used, not BrotliStream, which takes a stream without its end for a whole one.
     private static byte[] Decompress(Stream stream)
     {
-        using var brotli = new BrotliStream(stream, CompressionMode.Decompress, leaveOpen: true);
+        using var file = new MemoryStream();
+        stream.CopyTo(file);
         using var payload = new MemoryStream();
         var buffer = new byte[64 * 1024];
-        try
+        var rest = file.GetBuffer().AsSpan(0, (int)file.Length);
+        using var decoder = default(BrotliDecoder);
+        while (true)
         {
-            for (int count; (count = brotli.Read(buffer)) > 0;)
-            {
-                if (payload.Length + count > PayloadBytesMax)
-                    throw new InvalidDataException($"The graph file expands to more than {PayloadBytesMax} bytes.");
-                payload.Write(buffer, 0, count);
-            }
+            var status = decoder.Decompress(rest, buffer, out var consumed, out var written);
+            rest = rest[consumed..];
+            if (payload.Length + written > PayloadBytesMax)
+                throw new InvalidDataException($"The graph file expands to more than {PayloadBytesMax} bytes.");
+            payload.Write(buffer, 0, written);
+            if (status == OperationStatus.Done && rest.IsEmpty)
+                return payload.ToArray();
+            if (status != OperationStatus.DestinationTooSmall)
+                throw new InvalidDataException(status == OperationStatus.Done ? "The graph file goes on after its end." : "The graph file is not a whole Brotli stream.");
         }
-        catch (InvalidOperationException exception)
-        {
-            // BrotliStream reports a damaged stream in this way.
-            throw new InvalidDataException("The graph file is not a whole Brotli stream.", exception);
-        }
-
-        return payload.ToArray();
     }
 
     private static DependencyGraph Decode(byte[] payload)
