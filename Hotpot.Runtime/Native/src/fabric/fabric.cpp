@@ -1,0 +1,542 @@
+// The fabric's own part: who is to be connected, when to dial, and turning readiness into events for the engine.
+//
+// Problem. A node must exchange ordered messages with every other node of the cluster over shared memory, RDMA or TCP;
+// know within moments that a peer has died; believe nobody who has not proved knowledge of the cluster key; and survive
+// whatever arrives on its ports.
+//
+// Scheme. Each node listens on one TCP address. Of two nodes the one with the lower id dials, so there is one link for
+// each pair. On that connection both prove themselves (handshake.h) and agree on how messages travel from then on:
+//   shared  both are on one host: a UCX worker for this link alone, restricted to shared memory (ucx_lane.h);
+//   net     both were told to use a UCX network transport, or both have RDMA devices: a UCX worker for this link alone;
+//   stream  otherwise: the connection itself, framed (frame_stream.h).
+// The connection stays open in every case: its end is the peer's death, noticed at once.
+//
+// Why TCP is our own stream and not UCX's. UCX trusts its peers entirely. In UCX 1.13 everybody who can connect to the
+// port of its tcp transport can, after a public magic number, have bytes written to an address of his choice (the PUT
+// request of uct/tcp/tcp_ep.c), so it must not be open to strangers; shared memory is protected by file permissions and
+// RDMA by the fabric it needs. UCX's tcp is still there for those who name it in FabricConfig::transports, on networks
+// they trust.
+//
+// Normal case. SetPeer makes a Peer; the side with the lower id dials at once. LinkUp -> OnPeerUp. Messages go out
+// inside Send() when the transport takes them, else when it becomes writable. They come in inside Progress(), in the
+// buffer they arrived in.
+//
+// A break. The link goes dead: its socket is closed at once, its lane is not touched again, OnPeerDown is queued. The
+// object lives until the end of Progress(), because a link often dies inside one of its own callbacks. The dialer tries
+// again after 10 ms, doubling to 1 s; after "not yet heard of this node" it asks every 100 ms, because that passes as
+// soon as membership has reached the other side. A transport that failed to open is left out of the next attempts with
+// that incarnation.
+//
+// Incarnations. A peer proves which one it is. Older than membership said: refused. Newer: let in, because it can only
+// be that node after a restart, and the link to the earlier incarnation ends. So the number only rises until
+// RemovePeer.
+//
+// What can still go wrong. A peer that is stopped but alive keeps its link until 256 MiB wait for it; membership must
+// judge it. A refusal because of key or version is told once by OnPeerDown, without an OnPeerUp before, so that the
+// user learns why.
+#include "fabric/fabric.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <deque>
+#include <unordered_map>
+#include <utility>
+
+#include "fabric/link.h"
+
+namespace hotpot {
+namespace {
+
+// Accepted connections that have not proved themselves; each costs a 64 KiB buffer, so 4 MiB at most. When one more
+// comes the oldest goes, so strangers cannot keep members out by holding places.
+constexpr size_t kMaxStrangers = 64;
+constexpr std::chrono::milliseconds kBackOffMin{10}, kBackOffMax{1000}, kBackOffUnknown{100};
+// Events taken from the kernel at once; more stay there.
+constexpr int kEventsPerTurn = 64;
+// Messages to self delivered at once, so that a node talking to itself still hears the others.
+constexpr size_t kLoopbackPerTurn = 256;
+
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+// "1.2.3.4:5" or "[::1]:5". Names are not looked up: that would block.
+bool ParseAddress(const std::string& text, SocketAddress* out) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos) return false;
+  std::string host = text.substr(0, colon);
+  uint16_t port = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, port);
+  if (error != std::errc() || stop != end) return false;
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    auto* v6 = reinterpret_cast<sockaddr_in6*>(&out->storage);
+    host = host.substr(1, host.size() - 2);
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(port);
+    out->size = sizeof *v6;
+    return inet_pton(AF_INET6, host.c_str(), &v6->sin6_addr) == 1;
+  }
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&out->storage);
+  v4->sin_family = AF_INET;
+  v4->sin_port = htons(port);
+  out->size = sizeof *v4;
+  return inet_pton(AF_INET, host.c_str(), &v4->sin_addr) == 1;
+}
+
+bool IsWildcard(const SocketAddress& address) {
+  if (address.storage.ss_family == AF_INET) {
+    return reinterpret_cast<const sockaddr_in*>(&address.storage)->sin_addr.s_addr == htonl(INADDR_ANY);
+  }
+  return IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6*>(&address.storage)->sin6_addr);
+}
+
+std::string FormatAddress(const SocketAddress& address) {
+  char host[INET6_ADDRSTRLEN] = {};
+  if (address.storage.ss_family == AF_INET) {
+    const auto* v4 = reinterpret_cast<const sockaddr_in*>(&address.storage);
+    inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host);
+    return std::string(host) + ":" + std::to_string(ntohs(v4->sin_port));
+  }
+  const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&address.storage);
+  inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
+  return "[" + std::string(host) + "]:" + std::to_string(ntohs(v6->sin6_port));
+}
+
+std::string ErrnoText() { return std::strerror(errno); }
+
+class FabricImpl final : public Fabric, private LinkOwner {
+ public:
+  FabricImpl(const FabricConfig& config, FabricEvents& events)
+      : events_(events), self_{config.self, config.incarnation, Handshake::HostIdentity(), config.cluster_key} {}
+  ~FabricImpl() override;
+
+  Status Open(const FabricConfig& config);
+
+  std::string Address() const override { return address_; }
+  Status SetPeer(NodeId peer, Incarnation incarnation, const std::string& address) override;
+  void RemovePeer(NodeId peer) override;
+  bool IsUp(NodeId peer) const override;
+  bool Send(NodeId peer, uint16_t type, MessageBody body) override;
+  int Progress() override;
+  int EventFd() const override { return epoll_; }
+  bool Arm() override;
+  int NextTimeoutMs() const override;
+  FabricStats Stats() const override { return stats_; }
+
+ private:
+  struct Peer {
+    NodeId node;
+    Incarnation incarnation;  // the newest that membership or the node itself has shown
+    SocketAddress address;
+    Link* link = nullptr;  // up, or the one on its way up
+    std::chrono::milliseconds back_off = kBackOffMin;
+    Clock::time_point next_dial{};
+    uint32_t failed_lanes = 0;  // of this incarnation
+    hp_status told = HP_OK;     // the refusal the engine has been told of
+  };
+  struct Notice {
+    NodeId peer;
+    Incarnation incarnation;
+    std::string reason;
+  };
+  struct Loopback {
+    uint16_t type;
+    MessageBody body;
+  };
+
+  Peer* Find(NodeId node);
+  void Dial(Peer& peer, Clock::time_point now);
+  void AddLink(int fd, NodeId called, uint32_t lanes);
+  int AcceptAll();
+  int PollSockets();
+  int PollLanes();
+  int RunTimers();
+  int DeliverLoopback();
+  int DeliverNotices();
+  void BuryLinks();
+
+  uint32_t OfferedLanes(NodeId peer) const override;
+  std::optional<wire::RefusalCode> Admit(Link& link) override;
+  Status CreateLane(Link& link, uint32_t kind, std::unique_ptr<Lane>* out) override;
+  void LinkUp(Link& link) override;
+  void LinkMessage(Link& link, uint16_t type, Bytes body) override;
+  void LinkDead(Link& link) override;
+  void WantWrite(Link& link, bool want) override;
+
+  FabricEvents& events_;
+  const HandshakeSelf self_;
+  // Immutable after Open.
+  std::string address_;
+  int epoll_ = -1, listener_ = -1;
+  // All below: written by the holder of the engine's turn only.
+  FabricStats stats_;
+  std::unordered_map<NodeId, Peer> peers_;
+  std::vector<std::unique_ptr<Link>> links_;  // oldest first
+  std::vector<Link*> lanes_;                  // the links that have a lane
+  std::deque<Notice> notices_;
+  std::deque<Loopback> loopback_;
+  size_t dead_links_ = 0;
+  Clock::time_point accept_again_{};  // not before, after the process ran out of descriptors
+  bool listening_ = true;
+};
+
+FabricImpl::~FabricImpl() {
+  links_.clear();
+  if (listener_ >= 0) close(listener_);
+  if (epoll_ >= 0) close(epoll_);
+}
+
+Status FabricImpl::Open(const FabricConfig& config) {
+  SocketAddress bind_address;
+  if (!ParseAddress(config.bind_address, &bind_address) || IsWildcard(bind_address)) {
+    return Status::Error(HP_E_INVALID,
+                         "The fabric's bind address '" + config.bind_address +
+                             "' is not of the form ip:port; give the address by which other nodes reach this one.");
+  }
+  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  listener_ = socket(bind_address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (epoll_ < 0 || listener_ < 0)
+    return Status::Error(HP_E_IO, "The fabric cannot open a socket: " + ErrnoText() + ".");
+  // A restarted node wants its port back while connections of its last life linger.
+  const int on = 1;
+  if (setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+      bind(listener_, bind_address.get(), bind_address.size) != 0 || listen(listener_, SOMAXCONN) != 0) {
+    return Status::Error(HP_E_IO, "The fabric cannot listen on " + config.bind_address + ": " + ErrnoText() +
+                                      "; choose an address of this machine and a free port.");
+  }
+  SocketAddress bound;
+  bound.size = sizeof bound.storage;
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.ptr = &listener_;
+  if (getsockname(listener_, bound.get(), &bound.size) != 0 ||
+      epoll_ctl(epoll_, EPOLL_CTL_ADD, listener_, &event) != 0) {
+    return Status::Error(HP_E_IO, "The fabric cannot watch its listening socket: " + ErrnoText() + ".");
+  }
+  address_ = FormatAddress(bound);
+  return Status::Ok();
+}
+
+FabricImpl::Peer* FabricImpl::Find(NodeId node) {
+  const auto found = peers_.find(node);
+  return found == peers_.end() ? nullptr : &found->second;
+}
+
+Status FabricImpl::SetPeer(NodeId node, Incarnation incarnation, const std::string& address) {
+  if (!node) return Status::Error(HP_E_INVALID, "A peer's node id must not be 0.");
+  if (node == self_.node) return Status::Ok();
+  SocketAddress parsed;
+  if (!ParseAddress(address, &parsed)) {
+    return Status::Error(HP_E_INVALID, "The peer's address '" + address + "' is not of the form ip:port.");
+  }
+  Peer* known = Find(node);
+  if (known == nullptr) {
+    if (peers_.size() + 1 >= HP_MAX_NODES) {
+      return Status::Error(HP_E_LIMIT, "A cluster has at most " + std::to_string(HP_MAX_NODES) + " nodes.");
+    }
+    Peer& added = peers_[node];
+    added.node = node;
+    added.incarnation = incarnation;
+    added.address = parsed;
+    return Status::Ok();
+  }
+  if (incarnation < known->incarnation)
+    return Status::Ok();  // membership that lags behind what the node itself has shown
+  const bool moved =
+      known->address.size != parsed.size || std::memcmp(&known->address.storage, &parsed.storage, parsed.size) != 0;
+  const bool restarted = incarnation > known->incarnation;
+  known->incarnation = incarnation;
+  known->address = parsed;
+  if (restarted || moved) {
+    known->back_off = kBackOffMin;
+    known->next_dial = {};
+    known->told = HP_OK;
+  }
+  if (restarted) known->failed_lanes = 0;
+  Link* const link = known->link;
+  if (link == nullptr) return Status::Ok();
+  const bool dials_old_address = moved && link->state() != Link::State::kUp && link->dialer();
+  const bool is_old = restarted && link->peer_incarnation() && link->peer_incarnation() < incarnation;
+  if (dials_old_address || is_old) link->Kill(HP_E_PEER_LOST, "Membership says that the peer has restarted.");
+  return Status::Ok();
+}
+
+void FabricImpl::RemovePeer(NodeId node) {
+  Peer* const peer = Find(node);
+  if (peer == nullptr) return;
+  Link* const link = std::exchange(peer->link, nullptr);
+  peers_.erase(node);
+  if (link != nullptr) link->Kill(HP_OK, "Membership removed the peer.");
+}
+
+bool FabricImpl::IsUp(NodeId node) const {
+  if (node == self_.node) return true;
+  const auto found = peers_.find(node);
+  return found != peers_.end() && found->second.link != nullptr && found->second.link->state() == Link::State::kUp;
+}
+
+bool FabricImpl::Send(NodeId node, uint16_t type, MessageBody body) {
+  HOTPOT_CHECK(body.size() <= kMaxMessageBytes);
+  if (node == self_.node) {
+    loopback_.push_back({type, std::move(body)});
+    return true;
+  }
+  Peer* const peer = Find(node);
+  return peer != nullptr && peer->link != nullptr && peer->link->Send(type, std::move(body));
+}
+
+int FabricImpl::Progress() {
+  int done = DeliverLoopback();
+  done += DeliverNotices();
+  done += PollLanes();
+  done += PollSockets();
+  done += RunTimers();
+  BuryLinks();
+  done += DeliverNotices();
+  return done;
+}
+
+bool FabricImpl::Arm() {
+  if (!loopback_.empty() || !notices_.empty() || dead_links_ > 0) return false;
+  for (Link* link : lanes_) {
+    if (Lane* const lane = link->lane(); lane != nullptr && !lane->Arm()) return false;
+  }
+  return true;
+}
+
+int FabricImpl::NextTimeoutMs() const {
+  if (!loopback_.empty() || !notices_.empty() || dead_links_ > 0) return 0;
+  auto next = Clock::time_point::max();
+  for (const auto& link : links_) {
+    if (link->state() != Link::State::kUp) next = std::min(next, link->deadline());
+  }
+  for (const auto& [node, peer] : peers_) {
+    if (peer.link == nullptr && self_.node < node) next = std::min(next, peer.next_dial);
+  }
+  if (!listening_) next = std::min(next, accept_again_);
+  int wait = -1;
+  if (next != Clock::time_point::max()) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()).count();
+    // Bounded above as well: a time point in the far future must not overflow an int.
+    wait = static_cast<int>(std::clamp<int64_t>(left, 0, Link::kHandshakeMs.count()));
+  }
+  return wait;
+}
+
+int FabricImpl::DeliverLoopback() {
+  const size_t count = std::min(loopback_.size(), kLoopbackPerTurn);
+  for (size_t i = 0; i < count; ++i) {
+    const Loopback message = std::move(loopback_.front());
+    loopback_.pop_front();
+    events_.OnMessage(self_.node, self_.incarnation, message.type, message.body);
+  }
+  return static_cast<int>(count);
+}
+
+int FabricImpl::DeliverNotices() {
+  int count = 0;
+  for (; !notices_.empty(); ++count) {
+    const Notice notice = std::move(notices_.front());
+    notices_.pop_front();
+    events_.OnPeerDown(notice.peer, notice.incarnation, notice.reason);
+  }
+  return count;
+}
+
+int FabricImpl::PollLanes() { return 0; }
+
+int FabricImpl::PollSockets() {
+  epoll_event events[kEventsPerTurn];
+  const int count = epoll_wait(epoll_, events, kEventsPerTurn, 0);
+  int done = 0;
+  for (int i = 0; i < count; ++i) {
+    if (events[i].data.ptr == nullptr) continue;  // a lane's descriptor; PollLanes does its work
+    if (events[i].data.ptr == &listener_) {
+      done += AcceptAll();
+      continue;
+    }
+    // No link is destroyed before BuryLinks, so the pointer is good even if an earlier event of this turn ended it.
+    auto* const link = static_cast<Link*>(events[i].data.ptr);
+    if ((events[i].events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0 && link->state() != Link::State::kDead) {
+      link->OnWritable();
+      ++done;
+    }
+    if ((events[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0 && link->state() != Link::State::kDead) {
+      done += std::max(1, link->OnReadable());
+    }
+  }
+  return done;
+}
+
+int FabricImpl::RunTimers() {
+  const auto now = Clock::now();
+  int done = 0;
+  for (size_t i = 0; i < links_.size(); ++i) {
+    Link& link = *links_[i];
+    if (link.state() != Link::State::kUp && link.state() != Link::State::kDead && link.deadline() <= now) {
+      link.Expire();
+      ++done;
+    }
+  }
+  for (auto& [node, peer] : peers_) {
+    if (peer.link == nullptr && self_.node < node && peer.next_dial <= now) {
+      Dial(peer, now);
+      ++done;
+    }
+  }
+  if (!listening_ && accept_again_ <= now) done += AcceptAll();
+  return done;
+}
+
+void FabricImpl::BuryLinks() {
+  if (dead_links_ == 0) return;
+  std::erase_if(lanes_, [](const Link* link) { return link->state() == Link::State::kDead; });
+  std::erase_if(links_, [](const std::unique_ptr<Link>& link) { return link->state() == Link::State::kDead; });
+  dead_links_ = 0;
+}
+
+void FabricImpl::Dial(Peer& peer, Clock::time_point now) {
+  // Until the link is up or dead; LinkDead sets the time of the next attempt.
+  peer.next_dial = now + peer.back_off;
+  const int fd = socket(peer.address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return;  // out of descriptors: the back-off tries again
+  // An error other than "in progress" shows on the socket like a late one, so there is one place that handles it.
+  (void)connect(fd, peer.address.get(), peer.address.size);
+  AddLink(fd, peer.node, OfferedLanes(peer.node));
+  if (links_.back()->state() != Link::State::kDead) peer.link = links_.back().get();
+}
+
+void FabricImpl::AddLink(int fd, NodeId called, uint32_t lanes) {
+  LinkOwner& owner = *this;
+  links_.push_back(std::make_unique<Link>(owner, self_, stats_, fd, called, lanes));
+  epoll_event event{};
+  event.events = called ? EPOLLIN | EPOLLOUT : EPOLLIN;
+  event.data.ptr = links_.back().get();
+  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) {
+    links_.back()->Kill(HP_E_PEER_LOST, "The fabric cannot watch a connection: " + ErrnoText() + ".");
+  }
+}
+
+int FabricImpl::AcceptAll() {
+  int count = 0;
+  for (; count < kEventsPerTurn; ++count) {
+    const int fd = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+      // The connection stays in the listener's queue and keeps it readable; look away for a while instead of spinning.
+      epoll_event none{};
+      none.data.ptr = &listener_;
+      listening_ = epoll_ctl(epoll_, EPOLL_CTL_MOD, listener_, &none) != 0;
+      accept_again_ = Clock::now() + kBackOffUnknown;
+      return count;
+    }
+    if (fd < 0) break;
+    std::vector<Link*> strangers;
+    for (const auto& link : links_) {
+      if (link->state() == Link::State::kAwaitHello || link->state() == Link::State::kAwaitProof)
+        strangers.push_back(link.get());
+    }
+    if (strangers.size() >= kMaxStrangers) {
+      ++stats_.refused_malformed;
+      strangers.front()->Kill(HP_E_LIMIT, "Too many connections that had not proved themselves.");
+    }
+    AddLink(fd, NodeId(), 0);
+  }
+  if (!listening_) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.ptr = &listener_;
+    listening_ = epoll_ctl(epoll_, EPOLL_CTL_MOD, listener_, &event) == 0;
+    accept_again_ = Clock::now() + kBackOffUnknown;
+  }
+  return count;
+}
+
+uint32_t FabricImpl::OfferedLanes(NodeId) const { return wire::kLaneStream; }
+
+std::optional<wire::RefusalCode> FabricImpl::Admit(Link& link) {
+  const NodeId node = link.peer();
+  Peer* const peer = Find(node);
+  if (peer == nullptr) return wire::RefusalCode::kUnknown;
+  if (!link.dialer() && !(node < self_.node)) return wire::RefusalCode::kRole;
+  if (link.peer_incarnation() < peer->incarnation) return wire::RefusalCode::kIncarnation;
+  if (link.peer_incarnation() > peer->incarnation) peer->failed_lanes = 0;
+  peer->incarnation = link.peer_incarnation();
+  // The other side would not have dialled while it believed in an earlier link, so that one is gone.
+  Link* const earlier = std::exchange(peer->link, &link);
+  if (earlier != nullptr && earlier != &link) earlier->Kill(HP_E_PEER_LOST, "The peer has connected again.");
+  return std::nullopt;
+}
+
+Status FabricImpl::CreateLane(Link&, uint32_t, std::unique_ptr<Lane>*) {
+  return Status::Error(HP_E_INVALID, "This node has no such transport.");
+}
+
+void FabricImpl::LinkUp(Link& link) {
+  Peer* const peer = Find(link.peer());
+  HOTPOT_CHECK(peer != nullptr && peer->link == &link);
+  peer->back_off = kBackOffMin;
+  peer->told = HP_OK;
+  DeliverNotices();  // the end of the earlier link comes before the beginning of this one
+  if (link.state() == Link::State::kUp) events_.OnPeerUp(link.peer(), link.peer_incarnation());
+}
+
+void FabricImpl::LinkMessage(Link& link, uint16_t type, Bytes body) {
+  events_.OnMessage(link.peer(), link.peer_incarnation(), type, body);
+}
+
+void FabricImpl::LinkDead(Link& link) {
+  ++dead_links_;
+  Peer* const peer = Find(link.peer());
+  const bool current = peer != nullptr && peer->link == &link;
+  if (link.was_up()) {
+    if (link.status().code != HP_OK) ++stats_.peers_lost;
+    notices_.push_back({link.peer(), link.peer_incarnation(), link.status().message});
+  } else if (current) {
+    const hp_status code = link.status().code;
+    if ((code == HP_E_KEY || code == HP_E_VERSION) && peer->told != code) {
+      peer->told = code;
+      notices_.push_back({peer->node, peer->incarnation, link.status().message});
+    }
+  }
+  if (!current) return;
+  peer->link = nullptr;
+  if (link.lane_failed()) peer->failed_lanes |= link.lane_kind();
+  peer->next_dial = Clock::now() + peer->back_off;
+  peer->back_off = std::min(peer->back_off * 2, link.refused_as_unknown() ? kBackOffUnknown : kBackOffMax);
+}
+
+void FabricImpl::WantWrite(Link& link, bool want) {
+  epoll_event event{};
+  event.events = want ? EPOLLIN | EPOLLOUT : EPOLLIN;
+  event.data.ptr = &link;
+  if (epoll_ctl(epoll_, EPOLL_CTL_MOD, link.fd(), &event) != 0) {
+    link.Kill(HP_E_PEER_LOST, "The fabric cannot watch a connection: " + ErrnoText() + ".");
+  }
+}
+
+}  // namespace
+
+Status Fabric::Create(const FabricConfig& config, FabricEvents& events, std::unique_ptr<Fabric>* out) {
+  if (!config.self) return Status::Error(HP_E_INVALID, "The fabric needs a node id other than 0.");
+  if (config.cluster_key.size() < 16 || config.cluster_key.size() > 64) {
+    return Status::Error(HP_E_INVALID, "The cluster key must have 16 to 64 bytes.");
+  }
+  auto fabric = std::make_unique<FabricImpl>(config, events);
+  if (Status status = fabric->Open(config); !status.ok()) return status;
+  *out = std::move(fabric);
+  return Status::Ok();
+}
+
+}  // namespace hotpot
