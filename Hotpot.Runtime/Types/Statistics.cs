@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Hotpot.Runtime;
@@ -7,9 +6,13 @@ namespace Hotpot.Runtime;
 /// An engine's counters since its start, with the layout of hp_stats; those marked "now" are levels, not counters.
 /// </summary>
 [GenerateSerializer]
-[StructLayout(LayoutKind.Sequential)]
+[StructLayout(LayoutKind.Sequential, Size = NativeSize)]
 public struct EngineStatistics
 {
+    // 27 counters and hp_stats.reserved: room for later counters without a new ABI version. A size and no field, because
+    // what is reserved does not travel between silos.
+    private const int NativeSize = 32 * sizeof(ulong);
+
     /// <summary>Pages filled because of a fault.</summary>
     [Id(0)] public ulong Misses;
 
@@ -90,15 +93,6 @@ public struct EngineStatistics
 
     /// <summary>Now: memory held by all fronts.</summary>
     [Id(26)] public ulong FrontBytes;
-
-    // hp_stats.reserved: room for later counters without a new ABI version.
-    private Reserved _reserved;
-
-    [InlineArray(5)]
-    private struct Reserved
-    {
-        private ulong _first;
-    }
 }
 
 /// <summary>What this node holds of one dataset now, with the layout of hp_dataset_stat.</summary>
