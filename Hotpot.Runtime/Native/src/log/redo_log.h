@@ -9,9 +9,10 @@
 namespace hotpot {
 
 struct LogConfig {
-  std::string directory;      // <data_dir>/log; created when missing
-  hp_medium medium;           // PMEM: durable when append returns; FILE: fdatasync on a log thread, group commit; MEMORY: never on disk
-  uint64_t segment_bytes;     // fixed size of a segment file, preallocated
+  std::string directory;  // <data_dir>/log; created when missing
+  hp_medium medium;  // PMEM: durable when append returns; FILE: fdatasync on a log thread, group commit; MEMORY: never
+                     // on disk
+  uint64_t segment_bytes;  // fixed size of a segment file, preallocated
 };
 
 // Called once per intact record in order, before open() returns.
@@ -24,31 +25,38 @@ class LogReplay {
 // All calls except the internals of the log thread come from the holder of the engine's turn.
 class RedoLog {
  public:
-  // Cuts a torn tail (the last record of the last segment, incomplete or with a bad checksum, with nothing valid after it).
-  // A bad record with valid records behind it: HP_E_CORRUPT, message names file and offset; nothing is changed on disk.
+  // Cuts a torn tail: records that are incomplete or fail their checksum, when nothing behind them shows that they were
+  // ever durable (and so acknowledged). When something does - a later record, a later segment, or the mark that is put
+  // behind the last record once it is durable - they are damage: HP_E_CORRUPT, message names file and offset; nothing
+  // is replayed and nothing is changed on disk. Creates the directory, but not the one above it. The caller makes sure
+  // that nobody else has the directory open.
   static Status Open(const LogConfig& config, LogReplay& replay, std::unique_ptr<RedoLog>* out);
+  // Makes durable what was appended, unless the log is poisoned.
   virtual ~RedoLog() = default;
 
   // Appends one record made of the given parts. *end: the record is durable once DurableUpTo() >= *end.
-  // HP_E_DISK_FULL: nothing was appended, the log stays usable. HP_E_POISONED after any failed persist. HP_E_LIMIT: record larger
-  // than MaxRecordBytes().
+  // HP_E_DISK_FULL: nothing was appended, the log stays usable. HP_E_POISONED after any failed persist. HP_E_LIMIT:
+  // record larger than MaxRecordBytes().
   virtual Status Append(uint16_t type, std::span<const Bytes> parts, Lsn* end) = 0;
   // Any thread. Never goes back.
   virtual Lsn DurableUpTo() const = 0;
   virtual Lsn End() const = 0;
-  // Becomes readable (an eventfd, for epoll) when DurableUpTo() advanced or the log was poisoned; ClearEvent() drains it.
+  // Becomes readable (an eventfd, for epoll) when DurableUpTo() advanced or the log was poisoned; ClearEvent() drains
+  // it. Call ClearEvent() first and then DurableUpTo(): an advance in between needs no second event. On PMEM and MEMORY
+  // it is Append itself that advances it.
   virtual int EventFd() const = 0;
   virtual void ClearEvent() = 0;
   virtual bool Poisoned() const = 0;
   // Blocks until everything appended is durable, at most timeout_ms.
   virtual Status Flush(uint32_t timeout_ms) = 0;
-  // Starts a new segment, so that what follows can outlive what came before. *start: where the next record begins.
+  // Starts a new segment (unless the current one is still empty), so that what follows can outlive what came before.
+  // *start: where the next record begins.
   virtual Status Roll(Lsn* start) = 0;
   // Deletes every segment that ends at or before `lsn`.
   virtual Status TruncateBelow(Lsn lsn) = 0;
-  virtual uint64_t UsedBytes() const = 0;   // in live segments, records only
+  virtual uint64_t UsedBytes() const = 0;  // in live segments, records only
   virtual uint64_t MaxRecordBytes() const = 0;
-  virtual bool IsPmem() const = 0;          // pmem_is_pmem() of the mapping
+  virtual bool IsPmem() const = 0;  // pmem_is_pmem() of the mapping
 };
 
 }  // namespace hotpot

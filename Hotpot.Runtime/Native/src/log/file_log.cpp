@@ -1,0 +1,156 @@
+#include "log/file_log.h"
+
+#include <array>
+#include <chrono>
+#include <system_error>
+#include <utility>
+
+namespace hotpot::log {
+namespace {
+
+constexpr size_t kPartsAtOnce = 64;  // iovec entries on the stack: 1 KiB
+
+iovec ToVector(const void* from, size_t bytes) { return {const_cast<void*>(from), bytes}; }
+
+}  // namespace
+
+FileLog::~FileLog() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  written_more_.notify_one();
+  thread_.join();
+  // Makes the tail mark durable, so that a log which was closed in order can be checked to its last byte after a power
+  // failure too. Losing the mark only loses that check, so there is nothing to report.
+  if (!Poisoned()) ops_.SyncData(active_->fd.get());
+}
+
+Status FileLog::StartThread() {
+  written_ = synced_ = End();
+  try {
+    thread_ = std::thread([this] { SyncLoop(); });
+  } catch (const std::system_error& error) {
+    return Status::Error(HP_E_NO_MEMORY, std::string("Hotpot could not start the log thread (") + error.what() +
+                                             "); raise the limit on threads or free memory.");
+  }
+  return Status::Ok();
+}
+
+Status FileLog::Activate(OwnedFd fd, const SegmentFile& segment, bool fresh) {
+  const std::lock_guard lock(mutex_);
+  active_ = std::make_shared<File>(File{std::move(fd), segment.base, !fresh});
+  if (fresh) unsynced_.push_back(active_);
+  return Status::Ok();
+}
+
+Status FileLog::SettleActive() {
+  std::unique_lock lock(mutex_);
+  if (active_->settled) return Status::Ok();
+  const FileRef file = active_;
+  lock.unlock();
+  const int error = SyncGroup(std::span(&file, 1), true);
+  if (error != 0) {
+    Poison("sync of " + SegmentPath(files_.directory(), file->base) + ": " + std::generic_category().message(error));
+    return PoisonedStatus();
+  }
+  lock.lock();
+  file->settled = true;
+  return Status::Ok();
+}
+
+Status FileLog::Write(uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts, Lsn end) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (Poisoned()) return PoisonedStatus();
+    if (const int error = WriteParts(active_->fd.get(), offset, header, parts); error != 0) {
+      Poison("write to " + ActivePath() + ": " + std::generic_category().message(error));
+      synced_more_.notify_all();
+      return PoisonedStatus();
+    }
+    if (unsynced_.empty() || unsynced_.back() != active_) unsynced_.push_back(active_);
+    written_ = end;
+  }
+  written_more_.notify_one();
+  return Status::Ok();
+}
+
+int FileLog::WriteParts(int fd, uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts) {
+  std::array<iovec, kPartsAtOnce> vectors;
+  size_t count = 0;
+  uint64_t gathered = 0;
+  const auto write = [&] {
+    const int error = ops_.WriteAt(fd, std::span(vectors.data(), count), offset);
+    offset += gathered;
+    gathered = count = 0;
+    return error;
+  };
+  const auto add = [&](const void* from, size_t bytes) {
+    vectors[count++] = ToVector(from, bytes);
+    gathered += bytes;
+    return count < kPartsAtOnce ? 0 : write();
+  };
+  constexpr std::byte kPadding[kRecordAlignment] = {};
+  int error = add(&header, sizeof header);
+  for (size_t i = 0; i < parts.size() && error == 0; ++i) error = add(parts[i].data(), parts[i].size());
+  if (error == 0) error = add(kPadding, RecordBytes(header.length) - sizeof header - header.length);
+  return error == 0 && count > 0 ? write() : error;
+}
+
+void FileLog::SyncLoop() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    written_more_.wait(lock, [this] { return stop_ || written_ > synced_ || Poisoned(); });
+    if (Poisoned() || written_ == synced_) return;
+    const Lsn target = written_;
+    const std::vector<FileRef> group = std::exchange(unsynced_, {});
+    bool fresh = false;
+    for (const FileRef& file : group) fresh |= !file->settled;
+    lock.unlock();
+    int error = SyncGroup(group, fresh);
+    lock.lock();
+    if (error == 0) {
+      for (const FileRef& file : group) file->settled = true;
+      // The mark goes first, so that whatever is acknowledged has one behind it even if the process dies right now.
+      // Once more has been written, those records stand at its place and will get a mark of their own.
+      const int mark_error = written_ == target ? WriteTailMark() : 0;
+      synced_ = target;
+      durable_.Advance(target);
+      error = mark_error;
+    }
+    if (error != 0) {
+      Poison("sync of " + SegmentPath(files_.directory(), group.back()->base) + ": " +
+             std::generic_category().message(error));
+    }
+    synced_more_.notify_all();
+  }
+}
+
+int FileLog::SyncGroup(std::span<const FileRef> group, bool fresh) {
+  for (const FileRef& file : group) {
+    if (const int error = ops_.SyncData(file->fd.get()); error != 0) return error;
+  }
+  // A new segment is only there when its name is.
+  return fresh ? files_.TrySyncDirectory() : 0;
+}
+
+int FileLog::WriteTailMark() {
+  RecordHeader mark = MakeTailMark(written_);
+  iovec part{&mark, sizeof mark};
+  return ops_.WriteAt(active_->fd.get(), std::span(&part, 1),
+                      written_.value - active_->base.value + sizeof(SegmentHeader));
+}
+
+Status FileLog::Flush(uint32_t timeout_ms) {
+  std::unique_lock lock(mutex_);
+  const bool done = synced_more_.wait_for(lock, std::chrono::milliseconds(timeout_ms),
+                                          [this] { return Poisoned() || synced_ == written_; });
+  if (Poisoned()) return PoisonedStatus();
+  if (done) return Status::Ok();
+  return Status::Error(HP_E_TIMEOUT, "The redo log in " + files_.directory() + " was not durable within " +
+                                         std::to_string(timeout_ms) +
+                                         " ms; the disk is slow or stuck, so try again or check it.");
+}
+
+}  // namespace hotpot::log

@@ -1,0 +1,96 @@
+#include "log/pmem_log.h"
+
+#include <libpmem.h>
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+namespace hotpot::log {
+
+PmemLog::~PmemLog() {
+  if (mapping_ == nullptr) return;
+  // With the mark durable, a log that was closed in order can be checked to its last byte after a power failure too.
+  // Losing it only loses that check, so there is nothing to report.
+  if (mark_offset_ != 0 && !Poisoned()) Persist(mark_offset_, sizeof(RecordHeader));
+  ::pmem_unmap(mapping_, mapped_bytes_);
+}
+
+Status PmemLog::Activate(OwnedFd, const SegmentFile& segment, bool fresh) {
+  const std::string path = SegmentPath(files_.directory(), segment.base);
+  size_t bytes = 0;
+  int is_pmem = 0;
+  // The blocks are reserved, so no store to the mapping can end in SIGBUS for want of room.
+  void* mapping = ::pmem_map_file(path.c_str(), 0, 0, 0, &bytes, &is_pmem);
+  if (mapping == nullptr) return FileError("Hotpot could not map the log file", path, errno);
+  if (bytes < segment.bytes) {
+    ::pmem_unmap(mapping, bytes);
+    return FileError("Hotpot found fewer bytes than it reserved in the log file", path, EIO);
+  }
+  if (mapping_ != nullptr) ::pmem_unmap(mapping_, mapped_bytes_);
+  mapping_ = static_cast<std::byte*>(mapping);
+  mapped_bytes_ = bytes;
+  is_pmem_ = is_pmem != 0;
+  mark_offset_ = 0;
+  if (!fresh) return Status::Ok();
+
+  // Header and name are durable before the first record is, or that record would be lost with them.
+  Status status = Status::Ok();
+  if (const int error = Persist(0, sizeof(SegmentHeader)); error != 0) {
+    status = FileError("Hotpot could not sync the header of the log file", path, error);
+  }
+  if (status.ok()) status = files_.SyncDirectory();
+  if (!status.ok()) {
+    Poison(status.message);
+    return PoisonedStatus();
+  }
+  return status;
+}
+
+Status PmemLog::Write(uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts, Lsn end) {
+  std::byte* const record = mapping_ + offset;
+  std::byte* at = record + sizeof header;
+  for (const Bytes& part : parts) at = Copy(at, part.data(), part.size());
+  constexpr std::byte kPadding[kRecordAlignment] = {};
+  const auto bytes = RecordBytes(header.length);
+  Copy(at, kPadding, static_cast<size_t>(record + bytes - at));
+  Copy(record, &header, sizeof header);
+  if (const int error = Drain(offset, bytes); error != 0) {
+    Poison("msync of " + ActivePath() + ": " + std::generic_category().message(error));
+    return PoisonedStatus();
+  }
+  // Neither flushed nor fenced; see the head of pmem_log.h.
+  mark_offset_ = offset + bytes;
+  const RecordHeader mark = MakeTailMark(end);
+  std::memcpy(mapping_ + mark_offset_, &mark, sizeof mark);
+  durable_.Advance(end);
+  return Status::Ok();
+}
+
+// Stores without waiting: on persistent memory the lines are on their way when this returns, and Drain() waits for
+// them.
+std::byte* PmemLog::Copy(std::byte* to, const void* from, size_t bytes) {
+  if (bytes == 0) return to;
+  if (is_pmem_) {
+    ::pmem_memcpy(to, from, bytes, PMEM_F_MEM_NODRAIN);
+  } else {
+    std::memcpy(to, from, bytes);
+  }
+  return to + bytes;
+}
+
+int PmemLog::Drain(uint64_t offset, uint64_t bytes) {
+  if (!is_pmem_) return ops_.SyncMapping(mapping_ + offset, bytes);
+  ::pmem_drain();
+  return 0;
+}
+
+// For bytes that were stored without Copy().
+int PmemLog::Persist(uint64_t offset, uint64_t bytes) {
+  if (is_pmem_) ::pmem_flush(mapping_ + offset, bytes);
+  return Drain(offset, bytes);
+}
+
+Status PmemLog::Flush(uint32_t) { return Poisoned() ? PoisonedStatus() : Status::Ok(); }
+
+}  // namespace hotpot::log

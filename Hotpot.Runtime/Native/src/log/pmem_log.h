@@ -1,0 +1,39 @@
+// The log on persistent memory: the active segment is mapped, and a record is durable when Append returns.
+//
+// Order of the stores of one record: payload and padding, then the header, then one drain (or msync). No order between
+// them is needed, because the header's checksum covers everything: whichever cache lines reach the medium, the record
+// is valid only if all of it is there. After the drain the tail mark is stored behind the record and, on purpose,
+// neither flushed nor fenced: when it reaches the medium at all, it does so after the record it vouches for.
+//
+// On tmpfs, the stand-in, pmem_is_pmem() is false and each record costs an msync(), which there is a short system call.
+// The same holds for a disk, where it is a real (and slow) sync.
+#pragma once
+#include "log/segmented_log.h"
+
+namespace hotpot::log {
+
+class PmemLog final : public SegmentedLog {
+ public:
+  using SegmentedLog::SegmentedLog;
+  ~PmemLog() override;
+  Status Flush(uint32_t timeout_ms) override;
+  bool IsPmem() const override { return is_pmem_; }
+
+ protected:
+  Status Activate(OwnedFd fd, const SegmentFile& segment, bool fresh) override;
+  Status Write(uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts, Lsn end) override;
+  Status SettleActive() override { return Status::Ok(); }  // Activate() has done it.
+
+ private:
+  std::byte* Copy(std::byte* to, const void* from, size_t bytes);
+  int Drain(uint64_t offset, uint64_t bytes);
+  int Persist(uint64_t offset, uint64_t bytes);
+
+  // Written by the holder of the engine's turn only.
+  std::byte* mapping_ = nullptr;
+  size_t mapped_bytes_ = 0;
+  bool is_pmem_ = false;
+  uint64_t mark_offset_ = 0;  // of the tail mark last stored; 0 = none
+};
+
+}  // namespace hotpot::log

@@ -1,0 +1,53 @@
+// Opening a log that is already there: check all of it, cut what was never acknowledged, replay the rest.
+//
+// The problem. A process can die at any instruction and a machine at any moment, so the end of the log can hold
+// anything: half a record, a later record without the earlier one (a disk writes the pages of one group in any order),
+// or bytes of records that an earlier start has cut. All that was never acknowledged and must go, silently. But the
+// same picture can come from damage to records that were acknowledged, and those must never go silently. Which of the
+// two is it?
+//
+// The scheme. Everything in the log says up to where the log was known to be durable when it was written: each record,
+// each segment header, and the tail mark, a record without payload that is put behind the last record after that became
+// durable (unsynced, so it is free; the next record overwrites it). Only what is durable is acknowledged. Hence, with
+// the log intact up to position x and not at x:
+//
+//   something intact behind x says "durable beyond x"  ->  acknowledged records are damaged: HP_E_CORRUPT, nothing is
+//   changed. nothing does                                       ->  everything from x on was never acknowledged: it is
+//   cut.
+//
+// Normal case. The log ends at a blank or at a tail mark, with zeros behind; nothing is cut.
+//
+// The cut. Later segments are deleted, last first, and everything from x to the end of the segment is made zero and
+// synced before anything is appended, because a record of the cut part sits at its right position and carries a right
+// checksum: were the new records to end exactly in front of it, the next replay would take it for one of theirs. A
+// crash in the middle of a cut leaves a log for which the rule gives the same x.
+//
+// Two passes. The first checks, the second replays, so that a log that is refused has replayed nothing. The second
+// finds its bytes in the page cache.
+//
+// What can still go wrong. After a power failure the tail mark may be lost, since nobody waits for it. If then also the
+// last group of records is damaged, it looks like a torn tail and is cut. After the death of the process alone the mark
+// is always there, as the page cache survives; only a death in the microseconds between the sync and the mark leaves
+// none, and those records were not acknowledged. A log whose first segments are missing looks like a truncated one; the
+// engine's checkpoint knows better.
+#pragma once
+#include <vector>
+
+#include "log/redo_log.h"
+#include "log/segment_files.h"
+
+namespace hotpot::log {
+
+struct SegmentFile {
+  Lsn base;
+  uint64_t bytes;  // size of the file, header included
+};
+
+struct Recovered {
+  std::vector<SegmentFile> segments;  // in order; empty for a new log
+  Lsn end = kFirstLsn;
+};
+
+Status Recover(FileOps& ops, SegmentFiles& files, LogReplay& replay, Recovered* out);
+
+}  // namespace hotpot::log
