@@ -53,8 +53,8 @@ class TestNode : public FabricEvents {
     MessageBody body;
   };
 
-  explicit TestNode(uint64_t id, uint64_t incarnation = 1, std::string transports = {}, std::vector<std::byte> key = Key(),
-                    std::string bind = "127.0.0.1:0")
+  explicit TestNode(uint64_t id, uint64_t incarnation = 1, std::string transports = {},
+                    std::vector<std::byte> key = Key(), std::string bind = "127.0.0.1:0")
       : id_(id), incarnation_(incarnation) {
     FabricConfig config;
     config.bind_address = std::move(bind);
@@ -152,7 +152,7 @@ TEST_P(FabricOver, MessagesCarryTypeAndBytes) {
   EXPECT_GT(a.fabric().Stats().bytes_received, 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, FabricOver, testing::Values("stream"));
+INSTANTIATE_TEST_SUITE_P(All, FabricOver, testing::Values("stream", "posix", "sysv", "tcp", ""));
 
 }  // namespace
 }  // namespace hotpot

@@ -45,12 +45,15 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <unordered_map>
 #include <utility>
 
 #include "fabric/link.h"
+#include "fabric/ucx_context.h"
+#include "fabric/ucx_lane.h"
 
 namespace hotpot {
 namespace {
@@ -178,6 +181,8 @@ class FabricImpl final : public Fabric, private LinkOwner {
   FabricEvents& events_;
   const HandshakeSelf self_;
   // Immutable after Open.
+  uint32_t offered_ = 0;  // lanes
+  std::unique_ptr<UcxContext> shared_, net_;
   std::string address_;
   int epoll_ = -1, listener_ = -1;
   // All below: written by the holder of the engine's turn only.
@@ -204,6 +209,25 @@ Status FabricImpl::Open(const FabricConfig& config) {
     return Status::Error(HP_E_INVALID,
                          "The fabric's bind address '" + config.bind_address +
                              "' is not of the form ip:port; give the address by which other nodes reach this one.");
+  }
+  const char* const environment = std::getenv("UCX_TLS");
+  const TransportChoice choice =
+      TransportChoice::Parse(config.transports.empty() && environment != nullptr ? environment : config.transports);
+  const std::string bind_ip = config.bind_address.substr(0, config.bind_address.rfind(':'));
+  if (choice.stream) offered_ |= wire::kLaneStream;
+  if (!choice.shared.empty()) {
+    if (Status status = UcxContext::Create(choice.shared, bind_ip, false, &shared_); status.ok()) {
+      offered_ |= wire::kLaneShared;
+    } else if (!choice.stream) {
+      return status;
+    }
+  }
+  if (!choice.net.empty()) {
+    if (Status status = UcxContext::Create(choice.net, bind_ip, true, &net_); status.ok()) {
+      offered_ |= wire::kLaneNet;
+    } else if (!choice.stream) {
+      return status;
+    }
   }
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   listener_ = socket(bind_address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -332,6 +356,12 @@ int FabricImpl::NextTimeoutMs() const {
     // Bounded above as well: a time point in the far future must not overflow an int.
     wait = static_cast<int>(std::clamp<int64_t>(left, 0, Link::kHandshakeMs.count()));
   }
+  // UCX's shared memory does not wake a sender when a full ring has room again, so messages that wait there are looked
+  // after.
+  for (const Link* link : lanes_) {
+    const Lane* const lane = link->lane();
+    if (lane != nullptr && lane->unsent_bytes() > 0) return wait < 0 ? 1 : std::min(wait, 1);
+  }
   return wait;
 }
 
@@ -355,7 +385,21 @@ int FabricImpl::DeliverNotices() {
   return count;
 }
 
-int FabricImpl::PollLanes() { return 0; }
+int FabricImpl::PollLanes() {
+  int done = 0;
+  for (size_t i = 0; i < lanes_.size(); ++i) {  // by index: a callback may bring up a link with another lane
+    // Each call brings a few messages; a lane that has many gets this many calls before its neighbours' turn.
+    constexpr int kCallsPerTurn = 16;
+    for (int call = 0; call < kCallsPerTurn; ++call) {
+      Lane* const lane = lanes_[i]->lane();
+      if (lane == nullptr) break;
+      const unsigned events = lane->Progress();
+      if (events == 0) break;
+      done += static_cast<int>(events);
+    }
+  }
+  return done;
+}
 
 int FabricImpl::PollSockets() {
   epoll_event events[kEventsPerTurn];
@@ -463,7 +507,10 @@ int FabricImpl::AcceptAll() {
   return count;
 }
 
-uint32_t FabricImpl::OfferedLanes(NodeId) const { return wire::kLaneStream; }
+uint32_t FabricImpl::OfferedLanes(NodeId node) const {
+  const auto found = peers_.find(node);
+  return found == peers_.end() ? offered_ : offered_ & ~found->second.failed_lanes;
+}
 
 std::optional<wire::RefusalCode> FabricImpl::Admit(Link& link) {
   const NodeId node = link.peer();
@@ -479,8 +526,19 @@ std::optional<wire::RefusalCode> FabricImpl::Admit(Link& link) {
   return std::nullopt;
 }
 
-Status FabricImpl::CreateLane(Link&, uint32_t, std::unique_ptr<Lane>*) {
-  return Status::Error(HP_E_INVALID, "This node has no such transport.");
+Status FabricImpl::CreateLane(Link& link, uint32_t kind, std::unique_ptr<Lane>* out) {
+  // Both are there: only what OfferedLanes named can have been chosen.
+  const UcxContext& context = kind == wire::kLaneShared ? *shared_ : *net_;
+  Status status = UcxLane::Create(context, link.TokenOut(), link.TokenIn(), link.lane_events(), out);
+  if (!status.ok()) return status;
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.ptr = nullptr;
+  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, (*out)->EventFd(), &event) != 0) {
+    return Status::Error(HP_E_IO, "The fabric cannot watch a transport: " + ErrnoText() + ".");
+  }
+  lanes_.push_back(&link);
+  return Status::Ok();
 }
 
 void FabricImpl::LinkUp(Link& link) {

@@ -65,6 +65,7 @@ class Link final : private LaneEvents {
   Clock::time_point deadline() const { return deadline_; }
   int fd() const { return stream_.fd(); }
   uint32_t lane_kind() const { return lane_kind_; }
+  // Null when there is none, or none that may be used any more.
   Lane* lane() const { return state_ == State::kDead ? nullptr : lane_.get(); }
   // The session's secret marks for UCX messages.
   uint64_t TokenOut() const { return handshake_.Token(dialer()); }
