@@ -1,0 +1,129 @@
+// Showing committed bytes in the front, while application threads load and store beside us.
+//
+// A store may turn a clean page private at any moment: the kernel copies the front's page, and a copy taken half-way through our
+// change would hold bytes the application never stored. So a page that a writable view may make private is *frozen* (write-protected) first;
+// under the freeze we look whether it is private, keep what the application stored apart from what changed below it, act, and lift the
+// freeze. A storing thread sleeps meanwhile and loses nothing.
+//
+//   page in the view | its bytes           | delta from another node            | delta of this node's own commit
+//   -----------------+---------------------+------------------------------------+------------------------------------
+//   not private      |                     | change the front                   | change the front
+//   private          | equal to its base   | drop it (and the twin), then front | front; keep it: writers stay
+//   private          | different, no twin  | twin := front, then front          | front; keep it
+//   private          | different, twin     | front                              | front and twin; if now equal to the twin, drop both
+#include <algorithm>
+
+#include "engine/engine.h"
+
+namespace hotpot {
+
+void Engine::MarkDirty(Dataset& ds, Chunk& chunk, uint32_t page) {
+  if (!chunk.held || chunk.pages[page].dirty) return;
+  chunk.pages[page].dirty = 1;
+  ds.dirty.push_back(ds.PageOf(chunk.index, page));
+}
+
+void Engine::ApplyPageFrozen(Dataset& ds, uint64_t page, const std::vector<Run>& runs, Bytes bytes, bool is_private, bool own) {
+  Page& p = ds.At(ds.ChunkOf(page)).pages[ds.InChunk(page)];
+  std::byte* front = static_cast<PageState>(p.state) == PageState::kPresent ? ds.front->page(PageIndex(page)) : nullptr;
+  auto twin = ds.twins.find(page);
+  HOTPOT_CHECK(front || twin != ds.twins.end());
+  if (is_private) {
+    const std::byte* mine = ds.view->private_page(PageIndex(page));
+    const std::byte* base = twin != ds.twins.end() ? twin->second.get() : front;
+    if (own) {
+      if (front) ApplyRuns(front, runs, bytes);
+      if (twin != ds.twins.end()) {
+        ApplyRuns(twin->second.get(), runs, bytes);
+        if (PagesEqual(mine, twin->second.get())) {
+          ds.view->DropPrivate(PageIndex(page), 1);
+          ds.twins.erase(twin);
+        }
+      }
+      return;
+    }
+    if (PagesEqual(mine, base)) {
+      ds.view->DropPrivate(PageIndex(page), 1);
+      if (twin != ds.twins.end()) ds.twins.erase(twin);
+    } else if (twin == ds.twins.end()) {
+      auto copy = std::make_unique<std::byte[]>(kPageSize);
+      std::memcpy(copy.get(), front, kPageSize);
+      ds.twins.emplace(page, std::move(copy));
+    }
+  } else if (twin != ds.twins.end()) {
+    ds.twins.erase(twin);  // the private page it belonged to was discarded
+  }
+  if (front) ApplyRuns(front, runs, bytes);
+}
+
+// Applies one committed part: on the owner, a replica or a sharer. Pages a mere sharer does not have are left alone.
+Status Engine::ApplyPart(Dataset& ds, const ParsedPart& part, bool own) {
+  Chunk& chunk = ds.At(part.chunk);
+  bool held = chunk.held;
+  for (const ParsedPage& page : part.pages) {
+    if (page.page >= chunk.pages.size()) return Status::Error(HP_E_RANGE, "A commit record names a page beyond the end of dataset " + ds.name + ".");
+    // While a copy is being synchronised its stored pages are old; the synchronisation brings what is skipped here.
+    if (held && chunk.complete)
+      if (Status s = LoadPage(ds, chunk, page.page); !s.ok()) return s;
+  }
+  uint64_t first = ds.PageOf(part.chunk, part.pages.front().page);
+  uint64_t count = part.pages.back().page - part.pages.front().page + 1;
+  bool freeze = ds.view && ds.view->writable();
+  uint64_t address = ds.base + first * kPageSize;
+  std::vector<uint64_t> privates;
+  if (freeze) {
+    faults_->Protect(address, count * kPageSize);
+    stats_.freezes++;
+    if (Status s = private_pages_->Scan(address, count * kPageSize, &privates); !s.ok()) {
+      faults_->Unprotect(address, count * kPageSize);
+      return s;
+    }
+  }
+  for (const ParsedPage& page : part.pages) {
+    uint64_t number = ds.PageOf(part.chunk, page.page);
+    Page& p = chunk.pages[page.page];
+    bool present = static_cast<PageState>(p.state) == PageState::kPresent;
+    if (!present && !ds.twins.contains(number)) continue;
+    bool is_private = std::binary_search(privates.begin(), privates.end(), number - first);
+    if (!present && !is_private) {
+      ds.twins.erase(number);
+      continue;
+    }
+    ApplyPageFrozen(ds, number, page.runs, page.bytes, is_private, own);
+    if (!present) continue;
+    p.version = std::max<uint64_t>(p.version, part.sequence.value);
+    MarkDirty(ds, chunk, page.page);
+  }
+  if (freeze) faults_->Unprotect(address, count * kPageSize);
+  if (held) chunk.applied = std::max(chunk.applied, part.sequence);
+  return Status::Ok();
+}
+
+// A whole page received by a synchronisation replaces ours.
+Status Engine::ApplyImage(Dataset& ds, Chunk& chunk, uint32_t page, const std::byte* bytes, uint64_t version) {
+  Page& p = chunk.pages[page];
+  uint64_t number = ds.PageOf(chunk.index, page);
+  if (static_cast<PageState>(p.state) != PageState::kPresent) {
+    if (Status s = ds.front->Fill(PageIndex(number), 1, bytes); !s.ok()) return s;
+    BecamePresent(ds, number, 1);
+  } else {
+    uint64_t address = ds.base + number * kPageSize;
+    bool freeze = ds.view && ds.view->writable();
+    std::vector<uint64_t> privates;
+    if (freeze) {
+      faults_->Protect(address, kPageSize);
+      stats_.freezes++;
+      if (Status s = private_pages_->Scan(address, kPageSize, &privates); !s.ok()) {
+        faults_->Unprotect(address, kPageSize);
+        return s;
+      }
+    }
+    ApplyPageFrozen(ds, number, {Run{0, static_cast<uint16_t>(kPageSize)}}, Bytes(bytes, kPageSize), !privates.empty(), false);
+    if (freeze) faults_->Unprotect(address, kPageSize);
+  }
+  p.version = version;
+  MarkDirty(ds, chunk, page);
+  return Status::Ok();
+}
+
+}  // namespace hotpot

@@ -1,0 +1,163 @@
+// The commit node: what did this application change, and who must hear of it.
+#include <algorithm>
+
+#include "engine/engine.h"
+
+namespace hotpot {
+
+TxId Engine::NewTxId() {
+  // 24 bits of incarnation and 40 of counter: unique over restarts, because the incarnation is durable before the first use.
+  return {self_.value, (incarnation_.value << 40) | next_tx_++};
+}
+
+Status Engine::Collect(Transaction& tx, DatasetId id, std::span<const hp_range> ranges, uint64_t* bytes) {
+  Dataset* ds = nullptr;
+  if (Status s = FindDataset(id, &ds); !s.ok()) return s;
+  if (!ds->view || !ds->view->writable())
+    return Status::Error(HP_E_NOT_MAPPED, "Dataset " + ds->name + " has no writable mapping on this node; map it before you commit.");
+  hp_range whole{0, ds->size};
+  if (ranges.empty()) ranges = {&whole, 1};
+  for (const hp_range& r : ranges)
+    if (Status s = CheckRange(*ds, r.offset, r.length); !s.ok()) return s;
+  uint64_t found = 0;
+  for (const hp_range& r : ranges) {
+    if (r.length == 0) continue;
+    uint64_t first = r.offset / kPageSize, last = (r.offset + r.length - 1) / kPageSize;
+    scan_scratch_.clear();
+    if (Status s = private_pages_->Scan(ds->base + first * kPageSize, (last - first + 1) * kPageSize, &scan_scratch_); !s.ok()) return s;
+    for (uint64_t i : scan_scratch_) {
+      uint64_t page = first + i;
+      Chunk& chunk = ds->At(ds->ChunkOf(page));
+      uint32_t in_chunk = ds->InChunk(page);
+      auto twin = ds->twins.find(page);
+      const std::byte* mine = ds->view->private_page(PageIndex(page));
+      bool present = static_cast<PageState>(chunk.pages[in_chunk].state) == PageState::kPresent;
+      HOTPOT_CHECK(present || twin != ds->twins.end());  // invariant 1: a private page has a base
+      const std::byte* front = present ? ds->front->page(PageIndex(page)) : nullptr;
+      const std::byte* base = twin != ds->twins.end() ? twin->second.get() : front;
+      CollectedPage out{in_chunk, chunk.VersionOf(in_chunk), {}, {}};
+      size_t from = page == first ? r.offset % kPageSize : 0;
+      size_t to = page == last ? (r.offset + r.length - 1) % kPageSize + 1 : kPageSize;
+      DiffPage(base, mine, from, to, &out.runs);
+      if (out.runs.empty()) continue;
+      for (const Run& run : out.runs) {
+        out.bytes.insert(out.bytes.end(), mine + run.offset, mine + run.offset + run.length);
+        // Where the front moved on since our base, somebody else has committed: the same bytes mean a conflict.
+        if (front && front != base && !std::equal(base + run.offset, base + run.offset + run.length, front + run.offset))
+          tx.flags |= kRecordOverlaps;
+      }
+      found += out.bytes.size();
+      tx.bytes += out.bytes.size() + out.runs.size() * sizeof(Run) + sizeof(PageDelta);
+      if (tx.bytes > HP_MAX_TX_BYTES) return Status::Error(HP_E_LIMIT, "One commit carries at most 32 MiB of changes; commit in smaller ranges.");
+      auto& pages = tx.parts[{id, chunk.index}];
+      auto at = std::lower_bound(pages.begin(), pages.end(), in_chunk, [](const CollectedPage& p, uint32_t n) { return p.page < n; });
+      if (at != pages.end() && at->page == in_chunk) {
+        // Two ranges met in one page: diff the page once more over both, so that runs stay ordered and disjoint.
+        std::vector<std::byte> image(base, base + kPageSize);
+        ApplyRuns(image.data(), at->runs, Bytes(at->bytes));
+        ApplyRuns(image.data(), out.runs, Bytes(out.bytes));
+        at->runs.clear();
+        at->bytes.clear();
+        DiffPage(base, image.data(), 0, kPageSize, &at->runs);
+        for (const Run& run : at->runs) at->bytes.insert(at->bytes.end(), image.begin() + run.offset, image.begin() + run.offset + run.length);
+      } else {
+        pages.insert(at, std::move(out));
+      }
+    }
+  }
+  tx.flags |= kRecordFromView;
+  *bytes = found;
+  return Status::Ok();
+}
+
+Status Engine::Write(Transaction& tx, DatasetId id, uint64_t offset, Bytes from) {
+  Dataset* ds = nullptr;
+  if (Status s = FindDataset(id, &ds); !s.ok()) return s;
+  if (Status s = CheckRange(*ds, offset, from.size()); !s.ok()) return s;
+  tx.bytes += from.size() + (from.size() / kPageSize + 2) * (sizeof(PageDelta) + 2 * sizeof(Run));
+  if (tx.bytes > HP_MAX_TX_BYTES) return Status::Error(HP_E_LIMIT, "One commit carries at most 32 MiB of changes; write in smaller pieces.");
+  while (!from.empty()) {
+    uint64_t page = offset / kPageSize;
+    size_t in_page = offset % kPageSize;
+    size_t n = std::min(from.size(), kPageSize - in_page);
+    Chunk& chunk = ds->At(ds->ChunkOf(page));
+    uint32_t in_chunk = ds->InChunk(page);
+    auto& pages = tx.parts[{id, chunk.index}];
+    auto at = std::lower_bound(pages.begin(), pages.end(), in_chunk, [](const CollectedPage& p, uint32_t k) { return p.page < k; });
+    if (at == pages.end() || at->page != in_chunk) at = pages.insert(at, CollectedPage{in_chunk, kAnyVersion, {}, {}});
+    // Merge with what is there already: the later write wins.
+    std::vector<std::byte> image(kPageSize);
+    std::vector<bool> set(kPageSize);
+    size_t k = 0;
+    for (const Run& run : at->runs)
+      for (size_t i = 0; i < run.length; i++, k++) {
+        image[run.offset + i] = at->bytes[k];
+        set[run.offset + i] = true;
+      }
+    for (size_t i = 0; i < n; i++) {
+      image[in_page + i] = from[i];
+      set[in_page + i] = true;
+    }
+    at->runs.clear();
+    at->bytes.clear();
+    for (size_t i = 0; i < kPageSize;) {
+      if (!set[i]) {
+        i++;
+        continue;
+      }
+      size_t j = i;
+      while (j < kPageSize && set[j]) j++;
+      at->runs.push_back({static_cast<uint16_t>(i), static_cast<uint16_t>(j - i)});
+      at->bytes.insert(at->bytes.end(), image.begin() + static_cast<ptrdiff_t>(i), image.begin() + static_cast<ptrdiff_t>(j));
+      i = j;
+    }
+    offset += n;
+    from = from.subspan(n);
+  }
+  return Status::Ok();
+}
+
+std::vector<hp_tx_part> Engine::Parts(const Transaction& tx) {
+  std::vector<hp_tx_part> out;
+  for (const auto& [where, pages] : tx.parts) {
+    hp_tx_part part{where.first.value, 0, 0, where.second.value, static_cast<uint32_t>(pages.size())};
+    if (auto it = datasets_.find(where.first); it != datasets_.end()) {
+      const ChunkConfig& config = it->second->At(where.second).config;
+      part.owner = config.owner.value;
+      part.epoch = config.epoch.value;
+    }
+    out.push_back(part);
+  }
+  return out;
+}
+
+Status Engine::Stage(const Transaction& tx, DatasetId id, NodeId owner, uint64_t token) {
+  Dataset* ds = nullptr;
+  if (Status s = FindDataset(id, &ds); !s.ok()) return s;
+  std::vector<Participant> participants;
+  std::vector<RecordPart> parts;
+  for (const auto& [where, pages] : tx.parts) {
+    participants.push_back({where.first.value, where.second.value, 0});
+    if (where.first != id) continue;
+    const ChunkConfig& config = ds->At(where.second).config;
+    if (config.owner == owner) parts.push_back({where.second, config.epoch, &pages});
+  }
+  if (parts.empty()) return Status::Error(HP_E_NOT_OWNER, "The node owns none of the changed chunks any more; look at the parts again.");
+  MessageBody record = BuildRecord({tx.id, id}, tx.flags, participants, parts);
+  if (owner == self_) {
+    Complete(token, KeepStaged(self_, std::move(record), id));
+    return Status::Ok();
+  }
+  uint64_t request = next_request_++;
+  MessageBody body;
+  body.reserve(sizeof(MessageHead) + record.size());
+  Writer w(&body);
+  w.Put(MessageHead{id.value, 0, request, 0, 0});
+  w.Put(Bytes(record));
+  if (!fabric_->Send(owner, static_cast<uint16_t>(MessageType::kStage), std::move(body)))
+    return Status::Error(HP_E_PEER_LOST, "The owner of the changed pages cannot be reached; try again when membership has settled.");
+  stages_.emplace(request, StageWait{token, owner});
+  return Status::Ok();
+}
+
+}  // namespace hotpot

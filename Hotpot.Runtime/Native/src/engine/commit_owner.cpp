@@ -1,0 +1,415 @@
+// The owner's half of a commit. A transaction's part goes through these states, by these transitions only:
+//
+//   (none)     --stage------------------------------> kStaged
+//   kStaged    --prepare----------------------------> kQueued      waits for locks, in line
+//   kQueued    --pages free, configuration current--> kPreparing   locked, sequenced, logged, sent to every replica
+//   kPreparing --durable here and on every replica--> kPrepared    the commit point of this participant
+//   kPrepared  --commit-----------------------------> kCommitting  applied here, unlocked; replicas apply, sharers get deltas
+//   kCommitting--every replica and sharer answered--> (forgotten; the outcome is remembered)
+//   kStaged, kQueued, kPreparing, kPrepared --abort or failure--> (forgotten; refused for ever)
+//
+// A prepare needs *every* node of the chunk's configuration, joining ones too: a replica left out now could be the only survivor later and would not
+// know what it lacks. So a lost replica fails prepares until a new configuration leaves it out.
+#include <algorithm>
+
+#include "engine/engine.h"
+
+namespace hotpot {
+
+void Engine::OnStage(NodeId peer, const MessageHead& head, Reader reader) {
+  Bytes rest;
+  MessageBody record;
+  if (!reader.Take(reader.Remaining(), &rest)) return;
+  record.assign(rest.begin(), rest.end());
+  MessageHead answer = head;
+  answer.status = KeepStaged(peer, std::move(record), DatasetId(head.dataset));
+  MessageBody body;
+  Writer(&body).Put(answer);
+  fabric_->Send(peer, static_cast<uint16_t>(MessageType::kStaged), std::move(body));
+}
+
+hp_status Engine::KeepStaged(NodeId from, MessageBody bytes, DatasetId id) {
+  auto it = datasets_.find(id);
+  if (it == datasets_.end()) return HP_E_NOT_FOUND;
+  Dataset& ds = *it->second;
+  Record record;
+  if (!Record::Parse(std::move(bytes), ds.chunk_count(), ds.chunk_pages(), &record) || record.key().dataset != id || record.key().tx.node != from.value) {
+    stats_.refused_malformed++;
+    return HP_E_INVALID;
+  }
+  for (const ParsedPart& part : record.parts())
+    if (part.pages.back().page >= ds.PagesIn(part.chunk)) {
+      stats_.refused_malformed++;
+      return HP_E_INVALID;
+    }
+  if (owned_.size() >= kOwnedMax) return HP_E_LIMIT;
+  TxKey key = record.key();
+  if (known_.contains(key)) return HP_E_REFUSED;
+  OwnedTx tx;
+  tx.record = std::move(record);
+  if (hp_status s = CheckParts(ds, tx); s != HP_OK) return s;
+  auto [slot, fresh] = owned_.try_emplace(key);
+  if (!fresh && slot->second.state != TxState::kStaged) return HP_E_BUSY;
+  slot->second = std::move(tx);
+  CrashPoint("owner.after_stage");
+  return HP_OK;
+}
+
+hp_status Engine::CheckParts(Dataset& ds, const OwnedTx& tx) const {
+  for (const ParsedPart& part : tx.record.parts()) {
+    const Chunk& chunk = ds.At(part.chunk);
+    if (part.epoch != chunk.config.epoch) return HP_E_STALE_EPOCH;
+    if (!Owns(chunk)) return HP_E_NOT_OWNER;
+  }
+  return HP_OK;
+}
+
+Status Engine::Prepare(TxKey key, uint32_t flags, uint32_t min_degree, uint32_t timeout_ms, uint64_t token) {
+  if (auto known = known_.find(key); known != known_.end()) {
+    Complete(token, known->second.outcome == Outcome::kCommitted ? HP_OK : HP_E_REFUSED, known->second.degree);
+    return Status::Ok();
+  }
+  auto it = owned_.find(key);
+  if (it == owned_.end()) {
+    // Never staged here, or dropped with its node: say no for ever, so that nobody can later count on us.
+    Remember(key, Outcome::kAborted, 0);
+    if (Status s = LogOutcome(key, false); !s.ok()) return s;
+    Complete(token, HP_E_NOT_FOUND);
+    return Status::Ok();
+  }
+  OwnedTx& tx = it->second;
+  switch (tx.state) {
+    case TxState::kStaged:
+      tx.flags = flags;
+      tx.min_degree = min_degree;
+      tx.deadline = Clock::now() + std::chrono::milliseconds(timeout_ms);
+      tx.state = TxState::kQueued;
+      tx.prepare_tokens.push_back(token);
+      prepare_queue_.push_back(key);
+      TryPrepareQueue();
+      break;
+    case TxState::kQueued:
+    case TxState::kPreparing:
+      tx.prepare_tokens.push_back(token);
+      break;
+    case TxState::kPrepared:
+    case TxState::kCommitting:
+      Complete(token, HP_OK, tx.degree);
+      break;
+  }
+  return Status::Ok();
+}
+
+bool Engine::Blocked(Dataset& ds, const OwnedTx& tx, const std::unordered_set<uint64_t>& claimed) const {
+  for (const ParsedPart& part : tx.record.parts()) {
+    const Chunk& chunk = ds.At(part.chunk);
+    if (chunk.sync_holds > 0 || chunk.config.phase != HP_CHUNK_ACTIVE || !chunk.complete) return true;
+    for (const ParsedPage& page : part.pages) {
+      uint64_t number = ds.PageOf(part.chunk, page.page);
+      if (ds.locks.contains(number) || claimed.contains(number)) return true;
+    }
+  }
+  return false;
+}
+
+// In line: who waits keeps those behind it off its pages, so nobody starves.
+void Engine::TryPrepareQueue() {
+  if (prepare_queue_.empty()) return;
+  std::map<DatasetId, std::unordered_set<uint64_t>> claimed;
+  TimePoint now = Clock::now();
+  std::vector<TxKey> line(prepare_queue_.begin(), prepare_queue_.end());
+  for (TxKey key : line) {
+    auto it = owned_.find(key);
+    if (it == owned_.end() || it->second.state != TxState::kQueued) {
+      prepare_queue_.remove(key);
+      continue;
+    }
+    OwnedTx& tx = it->second;
+    auto found = datasets_.find(key.dataset);
+    if (found == datasets_.end()) {
+      FailPrepare(key, HP_E_NOT_FOUND);
+      continue;
+    }
+    Dataset& ds = *found->second;
+    if (hp_status s = CheckParts(ds, tx); s != HP_OK) {
+      FailPrepare(key, s);
+      continue;
+    }
+    if (Blocked(ds, tx, claimed[key.dataset])) {
+      if (now >= tx.deadline) {
+        FailPrepare(key, HP_E_BUSY);
+        continue;
+      }
+      for (const ParsedPart& part : tx.record.parts())
+        for (const ParsedPage& page : part.pages) claimed[key.dataset].insert(ds.PageOf(part.chunk, page.page));
+      continue;
+    }
+    prepare_queue_.remove(key);
+    StartPrepare(ds, key, tx);
+  }
+}
+
+void Engine::StartPrepare(Dataset& ds, TxKey key, OwnedTx& tx) {
+  // Who must have it, and is it enough?
+  tx.degree = HP_MAX_DEGREE;
+  tx.replicas.clear();
+  bool reachable = true;
+  for (const ParsedPart& part : tx.record.parts()) {
+    const Chunk& chunk = ds.At(part.chunk);
+    tx.degree = std::min(tx.degree, chunk.config.Counted());
+    for (NodeId r : chunk.config.replicas) {
+      if (r == self_) continue;
+      reachable &= IsUp(r);
+      if (std::find(tx.replicas.begin(), tx.replicas.end(), r) == tx.replicas.end()) tx.replicas.push_back(r);
+    }
+  }
+  if (tx.degree < tx.min_degree) return FailPrepare(key, HP_E_DEGREE);
+  if (!reachable) return FailPrepare(key, HP_E_PEER_LOST);
+  if (tx.flags & HP_PREPARE_FAIL_ON_CONFLICT) {
+    if (tx.record.flags() & kRecordOverlaps) {
+      stats_.conflicts++;
+      return FailPrepare(key, HP_E_CONFLICT);
+    }
+    // The commit node compared with an older page: let it compare again with the pushed one before anybody calls it a conflict.
+    for (const ParsedPart& part : tx.record.parts())
+      for (const ParsedPage& page : part.pages)
+        if (page.base_version != kAnyVersion && page.base_version < ds.At(part.chunk).VersionOf(page.page)) return FailPrepare(key, HP_E_BUSY);
+  }
+  for (size_t i = 0; i < tx.record.parts().size(); i++) {
+    const ParsedPart& part = tx.record.parts()[i];
+    Chunk& chunk = ds.At(part.chunk);
+    tx.record.SetSequence(i, chunk.next);
+    chunk.next.value++;
+  }
+  Bytes whole = tx.record.bytes();
+  if (Status s = log_->Append(static_cast<uint16_t>(LogType::kPrepare), {&whole, 1}, &tx.logged); !s.ok()) {
+    std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
+    return FailPrepare(key, s.code);
+  }
+  CrashPoint("owner.after_log");
+  for (const ParsedPart& part : tx.record.parts()) {
+    Chunk& chunk = ds.At(part.chunk);
+    chunk.active_txs++;
+    for (const ParsedPage& page : part.pages) ds.locks.emplace(ds.PageOf(part.chunk, page.page), key);
+  }
+  tx.state = TxState::kPreparing;
+  tx.logged_durable = false;
+  tx.waiting = {tx.replicas.begin(), tx.replicas.end()};
+  bool sent = true;
+  for (NodeId r : tx.replicas) {
+    auto holds = [&](const ParsedPart& part) { return ds.At(part.chunk).config.HasReplica(r); };
+    MessageBody body;
+    Writer w(&body);
+    w.Put(MessageHead{ds.id.value, 0, 0, 0, 0});
+    if (std::all_of(tx.record.parts().begin(), tx.record.parts().end(), holds))
+      w.Put(whole);
+    else
+      w.Put(Bytes(tx.record.Only(holds)));
+    sent &= fabric_->Send(r, static_cast<uint16_t>(MessageType::kReplicate), std::move(body));
+    CrashPoint("owner.after_first_replicate");
+  }
+  if (!sent) return FailPrepare(key, HP_E_PEER_LOST);
+  CheckPrepared(key, tx);
+}
+
+void Engine::CheckPrepared(TxKey key, OwnedTx& tx) {
+  if (tx.state != TxState::kPreparing) return;
+  if (!tx.logged_durable) tx.logged_durable = log_->DurableUpTo() >= tx.logged;
+  if (!tx.logged_durable || !tx.waiting.empty()) return;
+  tx.state = TxState::kPrepared;
+  CrashPoint("owner.after_prepare");
+  for (uint64_t token : std::exchange(tx.prepare_tokens, {})) Complete(token, HP_OK, tx.degree);
+  std::vector<uint64_t> commits = std::exchange(tx.commit_tokens, {});
+  for (uint64_t token : commits) (void)Commit(key, token);
+}
+
+void Engine::FailPrepare(TxKey key, hp_status status) {
+  auto it = owned_.find(key);
+  if (it == owned_.end()) return;
+  OwnedTx tx = std::move(it->second);
+  owned_.erase(it);
+  prepare_queue_.remove(key);
+  Remember(key, Outcome::kAborted, 0);
+  stats_.aborts++;
+  if (tx.state == TxState::kPreparing || tx.state == TxState::kPrepared) {
+    if (Status s = LogOutcome(key, false); !s.ok()) std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
+    if (auto ds = datasets_.find(key.dataset); ds != datasets_.end()) ReleaseLocks(*ds->second, tx);
+    for (NodeId r : tx.replicas) SendControl(r, key, false);
+  }
+  for (uint64_t token : tx.prepare_tokens) Complete(token, status, tx.degree);
+  for (uint64_t token : tx.commit_tokens) Complete(token, HP_E_REFUSED);
+  TryPrepareQueue();
+}
+
+void Engine::ReleaseLocks(Dataset& ds, OwnedTx& tx) {
+  for (const ParsedPart& part : tx.record.parts()) {
+    Chunk& chunk = ds.At(part.chunk);
+    HOTPOT_CHECK(chunk.active_txs > 0);
+    chunk.active_txs--;
+    for (const ParsedPage& page : part.pages) ds.locks.erase(ds.PageOf(part.chunk, page.page));
+  }
+  ServeSyncs();
+}
+
+// An apply or abort the peer must hear of sooner or later: kept until it answers or is declared dead.
+void Engine::SendControl(NodeId peer, TxKey key, bool apply) {
+  Peer* p = FindPeer(peer);
+  if (!p || !p->incarnation) return;
+  p->unacked[key] = apply;
+  MessageBody body;
+  Writer(&body).Put(ToWire(key));
+  fabric_->Send(peer, static_cast<uint16_t>(apply ? MessageType::kApply : MessageType::kAbort), std::move(body));
+}
+
+void Engine::OnDurable(NodeId peer, const MessageHead& head, Reader reader) {
+  TxKeyWire wire;
+  if (!reader.Read(&wire)) {
+    stats_.refused_malformed++;
+    return;
+  }
+  TxKey key = FromWire(wire);
+  auto it = owned_.find(key);
+  if (it == owned_.end() || it->second.state != TxState::kPreparing) return;
+  if (head.status != HP_OK) return FailPrepare(key, static_cast<hp_status>(head.status));
+  it->second.waiting.erase(peer);
+  CheckPrepared(key, it->second);
+}
+
+Status Engine::Commit(TxKey key, uint64_t token) {
+  if (auto it = owned_.find(key); it != owned_.end()) {
+    OwnedTx& tx = it->second;
+    switch (tx.state) {
+      case TxState::kPrepared: {
+        tx.commit_tokens.push_back(token);
+        auto ds = datasets_.find(key.dataset);
+        HOTPOT_CHECK(ds != datasets_.end());  // a dataset with prepared transactions is not dropped
+        StartCommit(*ds->second, key, tx);
+        break;
+      }
+      case TxState::kCommitting:
+        tx.commit_tokens.push_back(token);
+        break;
+      default:
+        Complete(token, HP_E_INVALID);
+    }
+    return Status::Ok();
+  }
+  if (auto known = known_.find(key); known != known_.end()) {
+    Complete(token, known->second.outcome == Outcome::kCommitted ? HP_OK : HP_E_REFUSED, known->second.degree);
+    return Status::Ok();
+  }
+  Complete(token, HP_E_NOT_FOUND);
+  return Status::Ok();
+}
+
+void Engine::StartCommit(Dataset& ds, TxKey key, OwnedTx& tx) {
+  CrashPoint("owner.before_commit");
+  // The decision stands whatever the log says now: the record is durable on every replica. Only a transaction with other
+  // participants waits for its marker, because they may be asked about it after we have forgotten the rest.
+  Status logged = LogOutcome(key, true);
+  if (!logged.ok()) std::fprintf(stderr, "hotpot: %s\n", logged.message.c_str());
+  tx.decided = tx.record.single_participant() || !logged.ok() ? Lsn(0) : log_->End();
+  bool own = IsOwn(tx.record);
+  std::unordered_set<NodeId> sharers;
+  for (const ParsedPart& part : tx.record.parts()) {
+    Chunk& chunk = ds.At(part.chunk);
+    PeerSet set = 0;
+    for (const ParsedPage& page : part.pages) set |= chunk.pages[page.page].sharers;
+    for (PeerIndex i = 1; i < peers_.size(); i++)
+      if (set >> i & 1 && !chunk.config.HasReplica(peers_[i].node)) sharers.insert(peers_[i].node);
+    NodeId commit_node(key.tx.node);
+    if ((tx.record.flags() & kRecordFromView) && commit_node != self_ && !chunk.config.HasReplica(commit_node)) sharers.insert(commit_node);
+    if (Status s = ApplyPart(ds, part, own); !s.ok()) {
+      std::fprintf(stderr, "hotpot: a committed record cannot be shown: %s\n", s.message.c_str());
+      std::abort();  // going on would serve bytes that lack an acknowledged commit; the log has it, a restart replays it
+    }
+  }
+  Remember(key, Outcome::kCommitted, tx.degree);
+  stats_.commits++;
+  ReleaseLocks(ds, tx);
+  tx.state = TxState::kCommitting;
+  CrashPoint("owner.after_apply");
+  for (NodeId r : tx.replicas) {
+    const Peer* p = FindPeer(r);
+    if (!p || !p->incarnation) continue;  // declared dead since
+    tx.waiting.insert(r);
+    SendControl(r, key, true);
+  }
+  for (NodeId s : sharers) {
+    Peer* p = FindPeer(s);
+    if (!p || !p->incarnation) continue;
+    auto wanted = [&](const ParsedPart& part) { return !ds.At(part.chunk).config.HasReplica(s); };
+    MessageBody body;
+    Writer w(&body);
+    w.Put(MessageHead{ds.id.value, 0, 0, 0, 0});
+    w.Put(Bytes(tx.record.Only(wanted)));
+    stats_.pushed_bytes += body.size();
+    tx.pushed.insert(s);
+    fabric_->Send(s, static_cast<uint16_t>(MessageType::kPush), std::move(body));
+  }
+  CheckCommitted(key);
+  TryPrepareQueue();
+}
+
+void Engine::CheckCommitted(TxKey key) {
+  auto it = owned_.find(key);
+  if (it == owned_.end() || it->second.state != TxState::kCommitting) return;
+  OwnedTx& tx = it->second;
+  if (!tx.waiting.empty() || !tx.pushed.empty() || log_->DurableUpTo() < tx.decided) return;
+  hp_status status = log_->Poisoned() ? HP_E_POISONED : HP_OK;
+  for (uint64_t token : tx.commit_tokens) Complete(token, status, tx.degree);
+  owned_.erase(it);
+}
+
+void Engine::OnAck(NodeId peer, Reader reader) {
+  TxKeyWire wire;
+  uint64_t kind = 0;  // MessageType that is answered
+  if (!reader.Read(&wire) || !reader.Read(&kind)) {
+    stats_.refused_malformed++;
+    return;
+  }
+  TxKey key = FromWire(wire);
+  Peer* p = FindPeer(peer);
+  auto it = owned_.find(key);
+  if (kind == static_cast<uint64_t>(MessageType::kPush)) {
+    if (it != owned_.end()) it->second.pushed.erase(peer);
+  } else {
+    if (p) p->unacked.erase(key);
+    if (it != owned_.end() && it->second.state == TxState::kCommitting) it->second.waiting.erase(peer);
+  }
+  CheckCommitted(key);
+}
+
+Status Engine::Abort(TxKey key, uint64_t token) {
+  if (auto known = known_.find(key); known != known_.end()) {
+    Complete(token, known->second.outcome == Outcome::kAborted ? HP_OK : HP_E_INVALID);
+    return Status::Ok();
+  }
+  if (auto it = owned_.find(key); it != owned_.end()) {
+    FailPrepare(key, HP_E_REFUSED);
+  } else {
+    Remember(key, Outcome::kAborted, 0);
+    if (Status s = LogOutcome(key, false); !s.ok()) return s;
+  }
+  Complete(token, HP_OK);
+  return Status::Ok();
+}
+
+void Engine::Forget(TxKey key) {
+  // Aborted ones are kept: "refused for ever" must outlive a late message of its commit node.
+  if (auto known = known_.find(key); known != known_.end() && known->second.outcome == Outcome::kCommitted && !owned_.contains(key)) {
+    known_.erase(known);
+    std::erase(known_order_, key);
+  }
+}
+
+void Engine::Remember(TxKey key, Outcome outcome, uint32_t degree) {
+  if (!known_.try_emplace(key, Known{outcome, degree}).second) return;
+  known_order_.push_back(key);
+  if (known_order_.size() > kKnownMax) {
+    known_.erase(known_order_.front());
+    known_order_.pop_front();
+  }
+}
+
+}  // namespace hotpot

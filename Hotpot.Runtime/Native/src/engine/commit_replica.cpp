@@ -1,0 +1,223 @@
+// The replica's and the sharer's half of a commit.
+//
+// A replica makes a record durable (DURABLE), and shows it only when the owner says it is decided (APPLY) or recovery settles it. A sharer
+// shows pushed deltas at once: they are committed.
+#include <algorithm>
+
+#include "engine/engine.h"
+
+namespace hotpot {
+
+void Engine::Ack(NodeId peer, MessageType answered, TxKey key) {
+  MessageBody body;
+  Writer w(&body);
+  w.Put(ToWire(key));
+  w.Put(static_cast<uint64_t>(answered));
+  fabric_->Send(peer, static_cast<uint16_t>(answered == MessageType::kAbort ? MessageType::kAborted : MessageType::kApplied), std::move(body));
+}
+
+void Engine::OnReplicate(NodeId peer, const MessageHead& head, Reader reader) {
+  Bytes rest;
+  if (!reader.Take(reader.Remaining(), &rest)) return;
+  auto answer = [&](TxKey key, hp_status status) {
+    MessageBody body;
+    Writer w(&body);
+    w.Put(MessageHead{head.dataset, 0, 0, 0, static_cast<uint32_t>(status)});
+    w.Put(ToWire(key));
+    fabric_->Send(peer, static_cast<uint16_t>(MessageType::kDurable), std::move(body));
+  };
+  RecordHead raw;
+  if (rest.size() < sizeof raw) {
+    stats_.refused_malformed++;
+    return;
+  }
+  std::memcpy(&raw, rest.data(), sizeof raw);
+  TxKey claimed{{raw.tx_node, raw.tx_sequence}, DatasetId(raw.dataset)};
+  auto it = datasets_.find(DatasetId(head.dataset));
+  if (it == datasets_.end()) return answer(claimed, HP_E_NOT_FOUND);
+  Dataset& ds = *it->second;
+  Record record;
+  if (!Record::Parse(MessageBody(rest.begin(), rest.end()), ds.chunk_count(), ds.chunk_pages(), &record) || record.key().dataset != ds.id) {
+    stats_.refused_malformed++;
+    return answer(claimed, HP_E_INVALID);
+  }
+  TxKey key = record.key();
+  for (const ParsedPart& part : record.parts()) {
+    const Chunk& chunk = ds.At(part.chunk);
+    if (part.epoch != chunk.config.epoch || chunk.config.owner != peer || !chunk.held || part.pages.back().page >= chunk.pages.size()) {
+      stats_.refused_stale++;
+      return answer(key, HP_E_STALE_EPOCH);
+    }
+  }
+  if (auto known = known_.find(key); known != known_.end())
+    return answer(key, known->second.outcome == Outcome::kCommitted ? HP_OK : HP_E_REFUSED);
+  if (auto pending = pending_.find(key); pending != pending_.end()) {
+    pending->second.answered = false;
+    pending->second.from = peer;
+    unanswered_.push_back(key);
+    return CheckDurable();
+  }
+  CrashPoint("replica.before_log");
+  PendingTx pending;
+  pending.from = peer;
+  Bytes whole = record.bytes();
+  if (Status s = log_->Append(static_cast<uint16_t>(LogType::kPrepare), {&whole, 1}, &pending.logged); !s.ok()) {
+    std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
+    return answer(key, s.code);
+  }
+  CrashPoint("replica.after_log");
+  pending.record = std::move(record);
+  pending_.emplace(key, std::move(pending));
+  unanswered_.push_back(key);
+  CheckDurable();
+}
+
+// What the log has made durable may be answered, counted, completed.
+void Engine::CheckDurable() {
+  bool poisoned = log_->Poisoned();
+  Lsn durable = log_->DurableUpTo();
+  for (size_t i = 0; i < unanswered_.size();) {
+    auto it = pending_.find(unanswered_[i]);
+    if (it != pending_.end() && !poisoned && it->second.logged > durable) {
+      i++;
+      continue;
+    }
+    if (it != pending_.end() && !it->second.answered) {
+      MessageBody body;
+      Writer w(&body);
+      w.Put(MessageHead{it->first.dataset.value, 0, 0, 0, static_cast<uint32_t>(it->second.logged <= durable ? HP_OK : HP_E_POISONED)});
+      w.Put(ToWire(it->first));
+      it->second.answered = true;
+      fabric_->Send(it->second.from, static_cast<uint16_t>(MessageType::kDurable), std::move(body));
+      CrashPoint("replica.after_durable");
+    }
+    unanswered_[i] = unanswered_.back();
+    unanswered_.pop_back();
+  }
+  if (durable_seen_ == durable && !poisoned) return;
+  durable_seen_ = durable;
+  std::vector<TxKey> prepared, committed, failed;
+  for (auto& [key, tx] : owned_) {
+    if (tx.state == TxState::kPreparing && !tx.logged_durable) (poisoned && tx.logged > durable ? failed : prepared).push_back(key);
+    if (tx.state == TxState::kCommitting) committed.push_back(key);
+  }
+  for (TxKey key : failed) FailPrepare(key, HP_E_POISONED);
+  for (TxKey key : prepared)
+    if (auto it = owned_.find(key); it != owned_.end()) CheckPrepared(key, it->second);
+  for (TxKey key : committed) CheckCommitted(key);
+  for (size_t i = 0; i < syncs_durable_.size();) {
+    SyncDone done = syncs_durable_[i];
+    if (done.lsn > durable && !poisoned) {
+      i++;
+      continue;
+    }
+    syncs_durable_[i] = syncs_durable_.back();
+    syncs_durable_.pop_back();
+    if (auto it = syncs_in_.find(done.request); it != syncs_in_.end()) {
+      Complete(it->second.token, done.lsn <= durable ? HP_OK : HP_E_POISONED, 0, it->second.copied);
+      syncs_in_.erase(it);
+    }
+  }
+}
+
+Status Engine::LogOutcome(TxKey key, bool commit) {
+  TxKeyWire wire = ToWire(key);
+  Bytes bytes(reinterpret_cast<const std::byte*>(&wire), sizeof wire);
+  Lsn end;
+  return log_->Append(static_cast<uint16_t>(commit ? LogType::kCommit : LogType::kAbort), {&bytes, 1}, &end);
+}
+
+// Shows a pending record and forgets that it was pending.
+Status Engine::ApplyPending(TxKey key) {
+  auto it = pending_.find(key);
+  if (it == pending_.end()) return Status::Ok();
+  uint32_t degree = HP_MAX_DEGREE;
+  auto found = datasets_.find(key.dataset);
+  if (found != datasets_.end()) {
+    Dataset& ds = *found->second;
+    bool own = IsOwn(it->second.record);
+    for (const ParsedPart& part : it->second.record.parts()) {
+      if (Status s = ApplyPart(ds, part, own); !s.ok()) return s;
+      degree = std::min(degree, ds.At(part.chunk).config.Counted());
+    }
+  }
+  if (Status s = LogOutcome(key, true); !s.ok()) std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
+  Remember(key, Outcome::kCommitted, degree);
+  pending_.erase(it);
+  return Status::Ok();
+}
+
+void Engine::OnApply(NodeId peer, Reader reader) {
+  TxKeyWire wire;
+  if (!reader.Read(&wire)) {
+    stats_.refused_malformed++;
+    return;
+  }
+  TxKey key = FromWire(wire);
+  CrashPoint("replica.before_apply");
+  if (auto it = pending_.find(key); it != pending_.end() && it->second.from != peer) {
+    stats_.refused_stale++;  // only the owner that sent the record, or recovery, decides it
+    return;
+  }
+  if (Status s = ApplyPending(key); !s.ok()) {
+    std::fprintf(stderr, "hotpot: a committed record cannot be shown: %s\n", s.message.c_str());
+    std::abort();  // an unanswered apply would hold the commit for ever; the log has the record, a restart replays it
+  }
+  CrashPoint("replica.after_apply");
+  Ack(peer, MessageType::kApply, key);
+}
+
+void Engine::OnAbort(NodeId peer, Reader reader) {
+  TxKeyWire wire;
+  if (!reader.Read(&wire)) {
+    stats_.refused_malformed++;
+    return;
+  }
+  TxKey key = FromWire(wire);
+  if (auto it = pending_.find(key); it != pending_.end() && it->second.from == peer) {
+    if (Status s = LogOutcome(key, false); !s.ok()) std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
+    Remember(key, Outcome::kAborted, 0);
+    pending_.erase(it);
+  }
+  Ack(peer, MessageType::kAbort, key);
+}
+
+void Engine::OnPush(NodeId peer, const MessageHead& head, Reader reader) {
+  Bytes rest;
+  if (!reader.Take(reader.Remaining(), &rest)) return;
+  RecordHead raw;
+  if (rest.size() < sizeof raw) {
+    stats_.refused_malformed++;
+    return;
+  }
+  std::memcpy(&raw, rest.data(), sizeof raw);
+  TxKey key{{raw.tx_node, raw.tx_sequence}, DatasetId(raw.dataset)};
+  auto it = datasets_.find(DatasetId(head.dataset));
+  if (it != datasets_.end()) {
+    Dataset& ds = *it->second;
+    Record record;
+    if (!Record::Parse(MessageBody(rest.begin(), rest.end()), ds.chunk_count(), ds.chunk_pages(), &record) || record.key().dataset != ds.id) {
+      stats_.refused_malformed++;
+      return;
+    }
+    for (const ParsedPart& part : record.parts()) {
+      Chunk& chunk = ds.At(part.chunk);
+      // Of another epoch: whatever was cached in that epoch is gone here, so there is nothing to update.
+      if (part.epoch != chunk.config.epoch || chunk.config.owner != peer || chunk.held) {
+        stats_.refused_stale++;
+        // Our own bytes are committed all the same: the base of what we still hold privately has them now.
+        if (IsOwn(record))
+          for (const ParsedPage& page : part.pages)
+            if (auto twin = ds.twins.find(ds.PageOf(part.chunk, page.page)); twin != ds.twins.end()) ApplyRuns(twin->second.get(), page.runs, page.bytes);
+        continue;
+      }
+      if (Status s = ApplyPart(ds, part, IsOwn(record)); !s.ok()) {
+        std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
+        DropCached(ds, chunk);  // better no page than an old one
+      }
+    }
+  }
+  Ack(peer, MessageType::kPush, key);
+}
+
+}  // namespace hotpot

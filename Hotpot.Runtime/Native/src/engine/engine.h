@@ -1,0 +1,392 @@
+// The engine: one per node. It owns all page state, answers faults and peers, and runs the native half of every protocol.
+//
+// Problem. An application thread that touches an absent page is stopped inside the kernel, where the .NET GC cannot suspend it. If anything on
+// the way to that page needed managed code, on this node or another, one GC could stop the cluster. So everything a miss
+// needs is here: the fault, the owner look-up, the request, the owner's answer, learning of a new owner, fail-over to a replica.
+//
+// Scheme. All state belongs to whoever holds the *turn* (a mutex). The engine thread takes it for every batch of events
+// (faults, fabric, log, timers); a caller in a P/Invoke takes it itself, does its part, sends its own messages and gives it back, so
+// that no hand-over between threads is on the path. Nobody blocks while holding the turn: waiting is a state (a fault, a fetch, a queued prepare, an
+// unacknowledged record) with a deadline, resumed by an event. Results for managed code go to the completion queue.
+//
+// Fetch (fetch.cpp). Absent page -> owner's FETCH -> PAGES, recorded as a sharer. Links are in order, so a page in flight and a later push
+// arrive in that order. A refusal carries the answerer's chunk entry: a fetcher learns of a new owner without managed code.
+// An owner whose link is down is replaced by a replica that lost it too (it cannot have committed without that replica).
+//
+// Commit (commit_node.cpp, commit_owner.cpp, commit_replica.cpp). The commit node diffs private pages and stages one record per owner. The owner, told by its
+// grain, locks the pages, gives each chunk's part its sequence, logs the record and sends it to the replicas. When all have it durable it is *prepared*.
+// Commit applies it here, tells replicas to apply and pushes deltas to sharers; when all have answered, the commit completes. Anything that
+// fails before prepared is aborted and refused for ever.
+//
+// Failure. A broken link is an event: fetches fail over, prepares that wait for the peer abort, applies and aborts are kept and sent again when the
+// link returns, and a completed commit waits for them until membership declares the peer dead (hp_peer_remove). A sharer whose link
+// to an owner breaks drops what it cached from it: it may have missed pushes.
+//
+// Restart (replay.cpp). The log holds datasets, chunk roles, prepared records and outcomes; replay rebuilds fronts on top of the store. Checkpoints
+// (checkpoint.cpp) write dirty pages to the store and cut the log.
+//
+// Invariants:
+//  1. A private page differs from its base (twin, else front) exactly in the bytes this application stored and has not committed.
+//  2. The engine never touches a view page that it did not just find to be private.
+//  3. A page is filled whole (Front::Fill) before it becomes kPresent; only kPresent pages are read through the alias.
+//  4. DURABLE is answered, and a prepare counted, only for a record the log has made durable.
+//  5. A replica applies a record only after the owner decided, or recovery settled it.
+#pragma once
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <list>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <unordered_set>
+#include <utility>
+
+#include "engine/record.h"
+#include "engine/state.h"
+#include "fabric/fabric.h"
+#include "log/redo_log.h"
+
+namespace hotpot {
+
+struct EngineConfig {
+  std::string data_dir;
+  hp_medium medium = HP_MEDIUM_PMEM;
+  uint32_t flags = 0;
+  std::string bind_address = "127.0.0.1:0";
+  std::string transports;
+  std::string crash_at;
+  std::vector<std::byte> cluster_key;
+  std::chrono::milliseconds miss_timeout{30000};
+  uint64_t log_segment_bytes = 64u << 20;
+  uint64_t checkpoint_log_bytes = 256u << 20;
+  std::chrono::microseconds spin{0};
+  uint32_t read_ahead_pages = 64;
+};
+
+// Log record types. A number is never given a second meaning; see docs/log-format.md.
+enum class LogType : uint16_t {
+  kDataset = 1,   // DatasetLog, name
+  kDrop = 2,      // dataset id
+  kChunk = 3,     // ChunkLog: role and sequence of one chunk on this node
+  kPrepare = 4,   // a commit record
+  kCommit = 5,    // TxKeyWire
+  kAbort = 6,     // TxKeyWire
+  kImage = 7,     // ImageLog, page bytes: whole pages received by a synchronisation
+};
+
+enum class TxState : uint8_t {
+  kStaged,     // the record is in memory here
+  kQueued,     // wants locks
+  kPreparing,  // locked; waits for the log and the replicas
+  kPrepared,   // durable everywhere; waits for the outcome
+  kCommitting, // applied here; waits for replicas and sharers to show it
+};
+
+// A transaction's part as the owner sees it.
+struct OwnedTx {
+  Record record;
+  TxState state = TxState::kStaged;
+  uint32_t flags = 0;
+  uint32_t min_degree = 1;
+  uint32_t degree = 0;
+  TimePoint deadline;          // of the queue
+  std::vector<uint64_t> prepare_tokens;
+  std::vector<uint64_t> commit_tokens;
+  Lsn logged;                  // end of our own record
+  bool logged_durable = false;
+  Lsn decided;                              // end of our commit marker, where it must be durable first
+  std::vector<NodeId> replicas;             // that were sent the record
+  std::unordered_set<NodeId> waiting;       // replicas: for DURABLE, then for APPLIED
+  std::unordered_set<NodeId> pushed;        // sharers: for APPLIED
+};
+
+// A record prepared on this node as a replica (also for our own chunks when the log is replayed).
+struct PendingTx {
+  Record record;
+  Lsn logged;
+  NodeId from;              // the owner to answer; 0 = nobody
+  bool answered = false;
+};
+
+enum class Outcome : uint8_t { kCommitted, kAborted };
+
+struct Fetch {
+  uint64_t request;
+  DatasetId dataset;
+  ChunkIndex chunk;
+  std::vector<uint32_t> pages;
+  NodeId target;
+  bool fail_over = false;
+  TimePoint sent;
+};
+
+struct Retry {  // pages to ask for again
+  TimePoint at;
+  DatasetId dataset;
+  std::vector<uint64_t> pages;
+};
+
+struct SyncIn {  // this node synchronises a chunk
+  uint64_t request, token;
+  DatasetId dataset;
+  ChunkIndex chunk;
+  NodeId source;
+  uint64_t copied = 0;
+  Sequence sequence;
+};
+
+struct SyncOut {  // somebody synchronises from us
+  NodeId peer;
+  uint64_t request;
+  DatasetId dataset;
+  ChunkIndex chunk;
+  Epoch epoch;
+  std::vector<std::array<uint64_t, 2>> digests;
+};
+
+// The commit node's side of a transaction; owned by the caller through hp_tx.
+struct Transaction {
+  TxId id;
+  uint32_t flags = 0;
+  uint64_t bytes = 0;
+  std::map<std::pair<DatasetId, ChunkIndex>, std::vector<CollectedPage>> parts;
+};
+
+class Engine final : public FabricEvents {
+ public:
+  static Status Create(EngineConfig config, std::unique_ptr<Engine>* out);
+  ~Engine() override;
+  void Stop();
+
+  // ---- the turn -------------------------------------------------------------------------------------------------------
+  // Takes the turn for a call from outside, runs `body`, then does what the call made possible and gives the turn back.
+  template <class F>
+  auto Call(F&& body) {
+    std::unique_lock turn(turn_);
+    auto result = body();
+    LeaveTurn();
+    return result;
+  }
+
+  // ---- calls; all inside Call() unless BLOCKING -------------------------------------------------------------------------
+  void Info(hp_node_info* out) const;
+  Status SetPeer(NodeId node, Incarnation incarnation, const std::string& address);
+  void RemovePeer(NodeId node, Incarnation incarnation);
+  int PeerConnected(NodeId node) const;
+
+  Status OpenDataset(const hp_dataset_desc& desc);
+  Status CloseDataset(DatasetId id);
+  Status DropDataset(DatasetId id);
+  Status ApplyMap(DatasetId id, std::span<const hp_chunk_entry> entries);  // the caller flushes the log afterwards
+  Status DatasetStats(DatasetId id, hp_dataset_stat* out);
+
+  Status MapView(DatasetId id, bool writable, void** address);
+  Status UnmapView(DatasetId id);
+  Status Discard(DatasetId id, std::span<const hp_range> ranges);
+  Status Prefetch(DatasetId id, uint64_t offset, uint64_t length, uint32_t timeout_ms);              // BLOCKING, takes the turn itself
+  Status Read(DatasetId id, uint64_t offset, uint64_t length, std::byte* to, uint32_t timeout_ms);   // BLOCKING, takes the turn itself
+
+  TxId NewTxId();
+  Status Collect(Transaction& tx, DatasetId id, std::span<const hp_range> ranges, uint64_t* bytes);
+  Status Write(Transaction& tx, DatasetId id, uint64_t offset, Bytes from);
+  std::vector<hp_tx_part> Parts(const Transaction& tx);
+  Status Stage(const Transaction& tx, DatasetId id, NodeId owner, uint64_t token);
+
+  Status Prepare(TxKey key, uint32_t flags, uint32_t min_degree, uint32_t timeout_ms, uint64_t token);
+  Status Commit(TxKey key, uint64_t token);
+  Status Abort(TxKey key, uint64_t token);
+  void Forget(TxKey key);
+
+  Status ChunkStates(DatasetId id, std::vector<hp_chunk_state>* out);
+  std::vector<hp_tx_participant> PendingParticipants();
+  Status TxOutcome(TxKey key, ChunkIndex chunk, bool refuse, hp_outcome* out);
+  Status Settle(TxId tx, bool commit);
+  Status Sync(DatasetId id, ChunkIndex chunk, NodeId source, uint64_t token);
+
+  Status FlushLog();  // BLOCKING, without the turn
+  void Stats(hp_stats* out);
+  int32_t WaitCompletions(hp_completion* out, uint32_t max, uint32_t timeout_ms, uint32_t* count);  // BLOCKING, without the turn
+  bool InsideView(const void* p, size_t length);
+
+ private:
+  friend class Replayer;
+  Engine() = default;
+
+  // FabricEvents, always under the turn.
+  void OnPeerUp(NodeId peer, Incarnation incarnation) override;
+  void OnPeerDown(NodeId peer, Incarnation incarnation, const std::string& reason) override;
+  void OnMessage(NodeId peer, Incarnation incarnation, uint16_t type, Bytes body) override;
+
+  // loop.cpp
+  void Loop();
+  void LeaveTurn();
+  bool Pump();  // one round of fabric and log; true = something happened
+  void DrainFaults();
+  void Tick(TimePoint now);
+  bool Waiting() const;
+  void Kick();
+  void Complete(uint64_t token, hp_status status, uint32_t degree = 0, uint64_t value = 0);
+  void CrashPoint(const char* name) const;
+
+  // state look-ups
+  Status FindDataset(DatasetId id, Dataset** out);
+  Status CheckRange(const Dataset& ds, uint64_t offset, uint64_t length) const;
+  Peer* FindPeer(NodeId node);
+  std::optional<PeerIndex> IndexOf(NodeId node);
+  bool IsUp(NodeId node) const;
+  bool Owns(const Chunk& chunk) const { return chunk.config.epoch.value != 0 && chunk.config.owner == self_; }
+  bool LocalCopy(const Chunk& chunk) const { return chunk.config.epoch.value == 0 || (chunk.held && chunk.complete); }
+
+  // fetch.cpp
+  void HandleFault(Dataset& ds, uint64_t page, bool write, TimePoint now);
+  void Want(Dataset& ds, const std::vector<uint64_t>& pages);  // absent ones: fill or ask
+  void FillLocal(Dataset& ds, Chunk& chunk, const std::vector<uint32_t>& pages);
+  Status LoadPage(Dataset& ds, Chunk& chunk, uint32_t page);  // a replica's page from its store
+  void SendFetch(Dataset& ds, Chunk& chunk, std::vector<uint32_t> pages);
+  void RetryLater(Dataset& ds, Chunk& chunk, const std::vector<uint32_t>& pages, std::chrono::milliseconds delay);
+  void BecamePresent(Dataset& ds, uint64_t first, size_t pages);
+  void OnFetch(NodeId peer, const MessageHead& head, Reader reader);
+  void OnPages(NodeId peer, const MessageHead& head, Reader reader);
+  void DropCached(Dataset& ds, Chunk& chunk);
+  Status WaitPresent(DatasetId id, uint64_t first, uint64_t count, TimePoint deadline, std::unique_lock<std::mutex>& turn);
+  void PutEntry(Writer& w, const Chunk& chunk) const;
+  void LearnEntry(Dataset& ds, ChunkIndex chunk, const ChunkEntryWire& wire);
+
+  // apply.cpp
+  Status ApplyPart(Dataset& ds, const ParsedPart& part, bool own);
+  void ApplyPageFrozen(Dataset& ds, uint64_t page, const std::vector<Run>& runs, Bytes bytes, bool is_private, bool own);
+  Status ApplyImage(Dataset& ds, Chunk& chunk, uint32_t page, const std::byte* bytes, uint64_t version);
+  void MarkDirty(Dataset& ds, Chunk& chunk, uint32_t page);
+  bool IsOwn(const Record& record) const { return record.key().tx.node == self_.value && (record.flags() & kRecordFromView); }
+
+  // commit_owner.cpp
+  void OnStage(NodeId peer, const MessageHead& head, Reader reader);
+  hp_status KeepStaged(NodeId from, MessageBody record, DatasetId id);
+  void TryPrepareQueue();
+  bool Blocked(Dataset& ds, const OwnedTx& tx, const std::unordered_set<uint64_t>& claimed) const;
+  hp_status CheckParts(Dataset& ds, const OwnedTx& tx) const;
+  void StartPrepare(Dataset& ds, TxKey key, OwnedTx& tx);
+  void CheckPrepared(TxKey key, OwnedTx& tx);
+  void FailPrepare(TxKey key, hp_status status);
+  void StartCommit(Dataset& ds, TxKey key, OwnedTx& tx);
+  void CheckCommitted(TxKey key);
+  void ReleaseLocks(Dataset& ds, OwnedTx& tx);
+  void OnDurable(NodeId peer, const MessageHead& head, Reader reader);
+  void OnAck(NodeId peer, Reader reader);
+  void Remember(TxKey key, Outcome outcome, uint32_t degree);
+  void SendControl(NodeId peer, TxKey key, bool apply);
+
+  // commit_replica.cpp
+  void OnReplicate(NodeId peer, const MessageHead& head, Reader reader);
+  void OnApply(NodeId peer, Reader reader);
+  void OnAbort(NodeId peer, Reader reader);
+  void OnPush(NodeId peer, const MessageHead& head, Reader reader);
+  void CheckDurable();
+  void Ack(NodeId peer, MessageType answered, TxKey key);
+  Status ApplyPending(TxKey key);
+  Status LogOutcome(TxKey key, bool commit);
+
+  // map.cpp
+  Status Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config);
+  bool HasPrepared(DatasetId id) const;
+  Status LogChunk(const Dataset& ds, const Chunk& chunk);
+  Status LogDataset(const Dataset& ds);
+
+  // sync.cpp
+  void OnSync(NodeId peer, const MessageHead& head, Reader reader);
+  void OnSyncPages(NodeId peer, const MessageHead& head, Reader reader);
+  void ServeSyncs();
+  void SendSync(SyncOut& sync);
+  void FailSyncs(NodeId source, hp_status status);
+
+  // checkpoint.cpp
+  void CheckpointStep();
+  Status BeginCheckpoint();
+  void AbandonCheckpoint();
+  Status WriteSnapshot();
+  void FinalCheckpoint();
+
+  // replay.cpp
+  Status Replay();
+  Status OpenNodeFile();
+  Status CreateDataset(const hp_dataset_desc& desc, Dataset** out);
+
+  EngineConfig config_;         // Immutable after Create.
+  NodeId self_;                 // Immutable after Create.
+  Incarnation incarnation_;     // Immutable after Create.
+  int lock_fd_ = -1;            // flock on the data directory. Immutable after Create.
+  int epoll_fd_ = -1, kick_fd_ = -1;  // Immutable after Create.
+  std::unique_ptr<RedoLog> log_;
+  std::unique_ptr<Fabric> fabric_;
+  std::unique_ptr<Faults> faults_;  // null = userfaultfd not available; then faults_denied_ says why
+  Status faults_denied_;
+  std::unique_ptr<PrivatePages> private_pages_;
+
+  std::mutex turn_;             // owns everything below, up to the completion queue
+  std::condition_variable progress_;  // notified, under the turn, when pages became present or waiters must look again
+  uint32_t blocked_callers_ = 0;      // in WaitPresent
+  std::map<DatasetId, std::unique_ptr<Dataset>> datasets_;
+  std::vector<Peer> peers_;     // index 0 = this node
+  uint64_t next_request_ = 1;
+  uint64_t next_tx_ = 1;
+  std::unordered_map<uint64_t, Fetch> fetches_;
+  std::vector<Retry> retries_;
+  struct StageWait {
+    uint64_t token;
+    NodeId owner;
+  };
+  std::unordered_map<uint64_t, StageWait> stages_;
+  std::unordered_map<TxKey, OwnedTx, TxKeyHash> owned_;
+  std::list<TxKey> prepare_queue_;
+  std::unordered_map<TxKey, PendingTx, TxKeyHash> pending_;
+  std::vector<TxKey> unanswered_;  // pending records whose DURABLE waits for the log
+  struct Known {
+    Outcome outcome;
+    uint32_t degree;
+  };
+  std::unordered_map<TxKey, Known, TxKeyHash> known_;  // outcomes, the oldest forgotten first
+  std::deque<TxKey> known_order_;
+  std::unordered_map<uint64_t, SyncIn> syncs_in_;
+  std::list<SyncOut> syncs_out_;
+  struct SyncDone {
+    Lsn lsn;
+    uint64_t request;
+  };
+  std::vector<SyncDone> syncs_durable_;
+
+  struct CheckpointWork {
+    Lsn cut;
+    std::vector<std::pair<DatasetId, std::vector<uint64_t>>> pages;
+    size_t dataset_at = 0, page_at = 0;
+    std::thread syncer;
+    std::shared_ptr<std::atomic<int>> synced;  // 0 = running, 1 = ok, 2 = failed; written by the syncer (release), read by the turn (acquire)
+  };
+  std::optional<CheckpointWork> checkpoint_;
+  TimePoint checkpoint_retry_;
+  std::vector<FaultEvent> fault_batch_;
+  std::vector<uint64_t> scan_scratch_;
+  hp_stats stats_{};
+  bool stopping_ = false;
+  bool long_sleep_ = false;  // the engine thread sleeps without a near deadline
+  Lsn durable_seen_;  // what CheckDurable last acted on
+  TimePoint last_tick_;
+
+  std::mutex completions_mutex_;  // owns the queue below
+  std::condition_variable completions_ready_;
+  std::deque<hp_completion> completions_;
+  bool completions_closed_ = false;
+
+  std::atomic<bool> stop_{false};      // release by Stop(), acquire by the engine thread
+  std::thread thread_;
+};
+
+// Bounds, with their arithmetic.
+constexpr size_t kKnownMax = 16384;        // outcomes remembered: 16384 x ~64 B = 1 MiB; in-doubt transactions are settled within seconds
+constexpr size_t kFetchPagesMax = 256;     // pages per FETCH: 1 MiB answers
+constexpr size_t kOwnedMax = 16384;        // staged or prepared at one owner; with HP_MAX_TX_BYTES each they are bounded by kStagedBytesMax too
+constexpr size_t kSyncMessagePages = 512;  // 2 MiB per SYNC_PAGES message
+constexpr size_t kCheckpointSlice = 256;   // pages written per turn of a checkpoint: 1 MiB, about 0.3 ms
+
+}  // namespace hotpot

@@ -1,0 +1,102 @@
+// What the recovery grains ask and tell a node. The rules themselves live with the grains; see docs/design.md.
+#include <algorithm>
+
+#include "engine/engine.h"
+
+namespace hotpot {
+
+Status Engine::ChunkStates(DatasetId id, std::vector<hp_chunk_state>* out) {
+  Dataset* ds = nullptr;
+  if (Status s = FindDataset(id, &ds); !s.ok()) return s;
+  std::map<ChunkIndex, uint32_t> pending;
+  for (const auto& [key, tx] : pending_)
+    if (key.dataset == id)
+      for (const ParsedPart& part : tx.record.parts()) pending[part.chunk]++;
+  for (const auto& [key, tx] : owned_)
+    if (key.dataset == id && (tx.state == TxState::kPreparing || tx.state == TxState::kPrepared))
+      for (const ParsedPart& part : tx.record.parts()) pending[part.chunk]++;
+  for (const auto& chunk : ds->chunks) {
+    if (!chunk || !chunk->held) continue;
+    auto it = pending.find(chunk->index);
+    out->push_back({chunk->index.value, 1, chunk->complete, it == pending.end() ? 0 : it->second, chunk->config.epoch.value, chunk->applied.value});
+  }
+  return Status::Ok();
+}
+
+std::vector<hp_tx_participant> Engine::PendingParticipants() {
+  std::vector<hp_tx_participant> out;
+  auto list = [&](const TxKey& key, const Record& record) {
+    for (const Participant& p : record.participants()) {
+      bool here = p.dataset == key.dataset.value &&
+                  std::any_of(record.parts().begin(), record.parts().end(), [&](const ParsedPart& part) { return part.chunk.value == p.chunk; });
+      out.push_back({{key.tx.node, key.tx.sequence}, p.dataset, p.chunk, here});
+    }
+  };
+  for (const auto& [key, tx] : pending_) list(key, tx.record);
+  for (const auto& [key, tx] : owned_)
+    if (tx.state == TxState::kPreparing || tx.state == TxState::kPrepared) list(key, tx.record);
+  return out;
+}
+
+Status Engine::TxOutcome(TxKey key, ChunkIndex chunk, bool refuse, hp_outcome* out) {
+  auto has = [&](const Record& record) {
+    return std::any_of(record.parts().begin(), record.parts().end(), [&](const ParsedPart& part) { return part.chunk == chunk; });
+  };
+  *out = HP_OUTCOME_UNKNOWN;
+  if (auto known = known_.find(key); known != known_.end()) {
+    *out = known->second.outcome == Outcome::kCommitted ? HP_OUTCOME_COMMITTED : HP_OUTCOME_ABORTED;
+    return Status::Ok();
+  }
+  if (auto it = pending_.find(key); it != pending_.end() && has(it->second.record)) {
+    *out = HP_OUTCOME_PREPARED;
+    return Status::Ok();
+  }
+  auto it = owned_.find(key);
+  if (it != owned_.end() && it->second.state >= TxState::kPreparing) {
+    *out = HP_OUTCOME_PREPARED;
+    return Status::Ok();
+  }
+  if (!refuse) return Status::Ok();
+  *out = HP_OUTCOME_ABORTED;
+  if (it != owned_.end()) {
+    FailPrepare(key, HP_E_REFUSED);  // staged or in line: it never gets further
+  } else {
+    Remember(key, Outcome::kAborted, 0);
+  }
+  return LogOutcome(key, false);
+}
+
+// Decides a transaction on this node alone; the recovery grain does the same on every other node that has it.
+Status Engine::Settle(TxId tx, bool commit) {
+  std::vector<TxKey> here;
+  for (const auto& [key, pending] : pending_)
+    if (key.tx == tx) here.push_back(key);
+  for (TxKey key : here) {
+    if (commit) {
+      if (Status s = ApplyPending(key); !s.ok()) return s;
+    } else {
+      if (Status s = LogOutcome(key, false); !s.ok()) return s;
+      Remember(key, Outcome::kAborted, 0);
+      pending_.erase(key);
+    }
+  }
+  here.clear();
+  for (const auto& [key, owned] : owned_)
+    if (key.tx == tx && owned.state != TxState::kCommitting) here.push_back(key);
+  for (TxKey key : here) {
+    OwnedTx& owned = owned_.at(key);
+    if (!commit) {
+      FailPrepare(key, HP_E_REFUSED);
+      continue;
+    }
+    if (owned.state != TxState::kPrepared && owned.state != TxState::kPreparing)
+      return Status::Error(HP_E_INVALID, "A transaction that was never prepared here cannot be committed by recovery.");
+    // Replicas are settled by recovery too, so the usual answers suffice: those that have it apply, the others acknowledge.
+    for (uint64_t token : std::exchange(owned.prepare_tokens, {})) Complete(token, HP_OK, owned.degree);
+    owned.state = TxState::kPrepared;
+    StartCommit(*datasets_.at(key.dataset), key, owned);
+  }
+  return Status::Ok();
+}
+
+}  // namespace hotpot

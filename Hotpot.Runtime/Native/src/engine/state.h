@@ -1,0 +1,137 @@
+// What the engine knows of datasets, chunks, pages and peers. All of it is written by the holder of the engine's turn only.
+#pragma once
+#include <array>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/types.h"
+#include "engine/record.h"
+#include "store/store.h"
+#include "view/front.h"
+#include "view/view.h"
+
+namespace hotpot {
+
+using Clock = std::chrono::steady_clock;
+using TimePoint = Clock::time_point;
+
+enum class PageState : uint8_t {
+  kAbsent,    // a hole in the front; a replica has it in its store
+  kFetching,  // a request for it is on its way
+  kPresent,   // the front has it
+  kDelayed,   // to be asked for again at the time its Retry says
+};
+
+// 16 bytes for each page of a chunk that was ever touched here.
+struct Page {
+  uint64_t version : 55 = 0;  // sequence of the last commit applied here; never less than the chunk's floor
+  uint64_t state : 2 = 0;     // PageState
+  uint64_t dirty : 1 = 0;     // the front is newer than the store (replicas only); listed in Dataset::dirty
+  uint64_t faulted : 1 = 0;   // a thread sleeps in a fault on it; listed in Dataset::faults
+  uint64_t unused : 5 = 0;
+  uint64_t sharers = 0;  // owner only: bit i = the peer with index i caches it
+};
+static_assert(sizeof(Page) == 16);
+
+using PeerIndex = uint32_t;  // 0 = this node; at most HP_MAX_NODES
+using PeerSet = uint64_t;    // bit i = peer index i
+
+struct ChunkConfig {
+  Epoch epoch;  // 0 = not assigned
+  hp_chunk_phase phase = HP_CHUNK_ACTIVE;
+  NodeId owner;
+  std::vector<NodeId> replicas;  // the owner first
+  uint32_t joining_mask = 0;
+
+  bool Newer(const ChunkConfig& than) const {
+    return epoch != than.epoch ? epoch > than.epoch : (than.phase == HP_CHUNK_RECOVERING && phase == HP_CHUNK_ACTIVE) ||
+                                                        (phase == than.phase && (joining_mask & ~than.joining_mask) == 0 &&
+                                                         joining_mask != than.joining_mask);
+  }
+  bool HasReplica(NodeId node) const {
+    for (NodeId r : replicas)
+      if (r == node) return true;
+    return false;
+  }
+  bool IsJoining(NodeId node) const {
+    for (size_t i = 0; i < replicas.size(); i++)
+      if (replicas[i] == node) return (joining_mask >> i) & 1;
+    return false;
+  }
+  uint32_t Counted() const { return static_cast<uint32_t>(replicas.size()) - static_cast<uint32_t>(__builtin_popcount(joining_mask)); }
+};
+
+// Invariants: held => this node's bytes of every page are durable up to `applied`, in front, store or log;
+// complete => they equal the owner's at `applied`; next > applied; a locked page belongs to exactly one prepared transaction.
+struct Chunk {
+  explicit Chunk(ChunkIndex i, uint32_t page_count) : index(i), pages(page_count) {}
+  const ChunkIndex index;
+  ChunkConfig config;
+  bool held = false;
+  bool complete = false;
+  Sequence applied;  // highest commit sequence applied here
+  Sequence next{1};  // owner: the sequence the next prepare gets
+  uint64_t floor = 0;  // no page's version is below it (versions are not stored; a restart knows only `applied`)
+  uint32_t active_txs = 0;   // owner: prepared or preparing transactions that touch it
+  uint32_t sync_holds = 0;   // owner: synchronisations waiting for active_txs to reach 0; they hold back new prepares
+  std::vector<Page> pages;
+
+  uint64_t VersionOf(uint32_t page) const { return std::max<uint64_t>(pages[page].version, floor); }
+};
+
+struct Fault {
+  TimePoint since;
+};
+
+struct Dataset {
+  DatasetId id;
+  uint64_t base = 0, size = 0;
+  uint32_t chunk_log2 = 0, degree = 0;
+  hp_mode mode = HP_MODE_MULTI_WRITER;
+  std::string name;
+  bool open = false;  // managed code opened it since start (a replayed dataset is known but not yet open)
+
+  std::unique_ptr<Front> front;
+  std::unique_ptr<Store> store;
+  std::unique_ptr<View> view;
+  uint32_t view_count = 0;
+
+  std::vector<std::unique_ptr<Chunk>> chunks;  // by index; null = never touched here
+  std::unordered_map<uint64_t, std::unique_ptr<std::byte[]>> twins;  // page -> what the private page was copied from, plus own commits
+  std::unordered_map<uint64_t, Fault> faults;    // page -> sleeping threads
+  std::unordered_map<uint64_t, TxKey> locks;     // owner: page -> prepared transaction
+  std::vector<uint64_t> dirty;                   // pages to write at the next checkpoint
+  uint64_t last_miss = ~uint64_t{0};             // read-ahead: where the last run of misses ended
+  uint32_t run_length = 0;
+
+  uint32_t chunk_pages() const { return 1u << (chunk_log2 - 12); }
+  uint32_t chunk_count() const { return static_cast<uint32_t>((size + (uint64_t{1} << chunk_log2) - 1) >> chunk_log2); }
+  uint64_t page_count() const { return size / kPageSize; }
+  ChunkIndex ChunkOf(uint64_t page) const { return ChunkIndex(static_cast<uint32_t>(page >> (chunk_log2 - 12))); }
+  uint32_t InChunk(uint64_t page) const { return static_cast<uint32_t>(page & (chunk_pages() - 1)); }
+  uint64_t PageOf(ChunkIndex c, uint32_t in_chunk) const { return (uint64_t{c.value} << (chunk_log2 - 12)) + in_chunk; }
+  uint32_t PagesIn(ChunkIndex c) const {  // the last chunk may be short
+    return static_cast<uint32_t>(std::min<uint64_t>(chunk_pages(), page_count() - PageOf(c, 0)));
+  }
+  Chunk& At(ChunkIndex c) {
+    auto& slot = chunks[c.value];
+    if (!slot) slot = std::make_unique<Chunk>(c, PagesIn(c));
+    return *slot;
+  }
+  Chunk* Find(ChunkIndex c) { return c.value < chunks.size() ? chunks[c.value].get() : nullptr; }
+};
+
+struct Peer {
+  NodeId node;
+  Incarnation incarnation;  // 0 = not announced by membership, or declared dead
+  std::string address;
+  bool up = false;
+  // What this peer must still learn from us as owner (applies, aborts): sent again when the link comes back.
+  std::map<TxKey, bool> unacked;  // true = apply, false = abort
+};
+
+}  // namespace hotpot

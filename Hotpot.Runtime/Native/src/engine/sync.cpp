@@ -1,0 +1,226 @@
+// Bringing one copy of a chunk up to another's: after a restart, for a new replica, behind a promoted owner.
+//
+// The receiver sends a digest of each of its pages; the source waits until no transaction is between prepare and commit on the chunk (new
+// ones wait in line), and sends whole pages where digests differ. The link is in order, and the receiver is in the configuration already (joining), so every
+// commit after the answer reaches it as a record, and every commit before it is in the answer.
+#include <xxhash.h>
+
+#include <algorithm>
+
+#include "engine/engine.h"
+#include "engine/formats.h"
+
+namespace hotpot {
+
+namespace {
+// XXH3-128 (github.com/Cyan4973/xxHash): 2^-128 for two different pages to look alike.
+std::array<uint64_t, 2> Digest(const std::byte* page) {
+  XXH128_hash_t h = XXH3_128bits(page, kPageSize);
+  return {h.low64, h.high64};
+}
+}  // namespace
+
+Status Engine::Sync(DatasetId id, ChunkIndex index, NodeId source, uint64_t token) {
+  Dataset* ds = nullptr;
+  if (Status s = FindDataset(id, &ds); !s.ok()) return s;
+  if (index.value >= ds->chunk_count()) return Status::Error(HP_E_RANGE, "The chunk lies beyond the end of dataset " + ds->name + ".");
+  Chunk& chunk = ds->At(index);
+  if (!chunk.held) return Status::Error(HP_E_INVALID, "This node is no replica of the chunk; install the map that makes it one first.");
+  if (source == self_) return Status::Error(HP_E_INVALID, "A chunk cannot be synchronised from itself.");
+  // What was prepared here and never decided belongs to the past of this copy; the source's pages replace it.
+  std::vector<TxKey> stale;
+  for (const auto& [key, pending] : pending_) {
+    if (key.dataset != id || pending.from == source) continue;
+    for (const ParsedPart& part : pending.record.parts())
+      if (part.chunk == index && part.epoch < chunk.config.epoch) stale.push_back(key);
+  }
+  for (TxKey key : stale) {
+    if (Status s = LogOutcome(key, false); !s.ok()) return s;
+    pending_.erase(key);
+  }
+  uint64_t request = next_request_++;
+  MessageBody body;
+  Writer w(&body);
+  w.Put(MessageHead{id.value, chunk.config.epoch.value, request, index.value, 0});
+  w.Put(static_cast<uint64_t>(chunk.pages.size()));
+  alignas(64) std::byte stored[kPageSize];
+  for (uint32_t i = 0; i < chunk.pages.size(); i++) {
+    PageIndex page(ds->PageOf(index, i));
+    // A page cached from the owner meanwhile is not our durable copy unless it is listed as dirty.
+    bool in_front = static_cast<PageState>(chunk.pages[i].state) == PageState::kPresent && (chunk.complete || chunk.pages[i].dirty);
+    if (in_front) {
+      w.Put(Digest(ds->front->page(page)));
+    } else {
+      if (Status s = ds->store->Read(page, 1, stored); !s.ok()) return s;
+      w.Put(Digest(stored));
+    }
+  }
+  if (!fabric_->Send(source, static_cast<uint16_t>(MessageType::kSync), std::move(body)))
+    return Status::Error(HP_E_PEER_LOST, "The node to synchronise from cannot be reached; try again.");
+  syncs_in_.emplace(request, SyncIn{request, token, id, index, source, 0, {}});
+  return Status::Ok();
+}
+
+void Engine::OnSync(NodeId peer, const MessageHead& head, Reader reader) {
+  auto refuse = [&](hp_status status) {
+    MessageHead answer = head;
+    answer.status = status;
+    MessageBody body;
+    Writer(&body).Put(answer);
+    fabric_->Send(peer, static_cast<uint16_t>(MessageType::kSyncPages), std::move(body));
+  };
+  auto it = datasets_.find(DatasetId(head.dataset));
+  if (it == datasets_.end() || head.chunk >= it->second->chunk_count()) return refuse(HP_E_NOT_FOUND);
+  Dataset& ds = *it->second;
+  Chunk& chunk = ds.At(ChunkIndex(head.chunk));
+  uint64_t count = 0;
+  Bytes digests;
+  if (!reader.Read(&count) || count != chunk.pages.size() || !reader.Take(count * 16, &digests) || !reader.AtEnd()) {
+    stats_.refused_malformed++;
+    return refuse(HP_E_INVALID);
+  }
+  if (head.epoch != chunk.config.epoch.value) {
+    stats_.refused_stale++;
+    return refuse(HP_E_STALE_EPOCH);
+  }
+  if (!chunk.held || !chunk.complete) return refuse(HP_E_BUSY);
+  SyncOut out{peer, head.request, ds.id, chunk.index, chunk.config.epoch, std::vector<std::array<uint64_t, 2>>(count)};
+  std::memcpy(out.digests.data(), digests.data(), digests.size());
+  chunk.sync_holds++;
+  syncs_out_.push_back(std::move(out));
+  ServeSyncs();
+}
+
+void Engine::ServeSyncs() {
+  for (auto it = syncs_out_.begin(); it != syncs_out_.end();) {
+    auto ds = datasets_.find(it->dataset);
+    HOTPOT_CHECK(ds != datasets_.end());
+    Chunk& chunk = ds->second->At(it->chunk);
+    if (chunk.active_txs > 0 && chunk.config.epoch == it->epoch) {
+      ++it;
+      continue;
+    }
+    SendSync(*it);
+    chunk.sync_holds--;
+    it = syncs_out_.erase(it);
+  }
+}
+
+void Engine::SendSync(SyncOut& sync) {
+  Dataset& ds = *datasets_.at(sync.dataset);
+  Chunk& chunk = ds.At(sync.chunk);
+  MessageHead head{ds.id.value, sync.epoch.value, sync.request, sync.chunk.value, HP_OK};
+  auto start = [&](MessageBody& body) {
+    Writer w(&body);
+    w.Put(head);
+    w.Put(uint64_t{0});              // pages in this message, filled in below
+    w.Put(uint64_t{0});              // 1 = the last message
+    w.Put(chunk.applied.value);
+  };
+  MessageBody body;
+  start(body);
+  uint64_t pages = 0;
+  auto send = [&](uint64_t last) {
+    std::memcpy(body.data() + sizeof head, &pages, sizeof pages);
+    std::memcpy(body.data() + sizeof head + 8, &last, sizeof last);
+    stats_.served_bytes += body.size();
+    fabric_->Send(sync.peer, static_cast<uint16_t>(MessageType::kSyncPages), std::move(body));
+    body = {};
+    pages = 0;
+  };
+  if (chunk.config.epoch != sync.epoch) head.status = HP_E_STALE_EPOCH;
+  for (uint32_t i = 0; i < chunk.pages.size() && head.status == HP_OK; i++) {
+    bool was_present = static_cast<PageState>(chunk.pages[i].state) == PageState::kPresent;
+    alignas(64) std::byte stored[kPageSize];
+    const std::byte* bytes = stored;
+    if (was_present) {
+      bytes = ds.front->page(PageIndex(ds.PageOf(chunk.index, i)));
+    } else if (Status s = ds.store->Read(PageIndex(ds.PageOf(chunk.index, i)), 1, stored); !s.ok()) {
+      std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
+      head.status = s.code;
+      break;
+    }
+    if (Digest(bytes) == sync.digests[i]) continue;
+    Writer w(&body);
+    w.Put(PageHead{chunk.VersionOf(i), i, 0});
+    w.Put(Bytes(bytes, kPageSize));
+    if (++pages == kSyncMessagePages) {
+      send(0);
+      start(body);
+    }
+  }
+  if (head.status != HP_OK) {
+    body = {};
+    start(body);
+    pages = 0;
+  }
+  send(1);
+}
+
+void Engine::OnSyncPages(NodeId peer, const MessageHead& head, Reader reader) {
+  auto it = syncs_in_.find(head.request);
+  if (it == syncs_in_.end() || it->second.source != peer) return;
+  SyncIn& sync = it->second;
+  auto fail = [&](hp_status status) {
+    Complete(sync.token, status);
+    syncs_in_.erase(it);
+  };
+  auto found = datasets_.find(sync.dataset);
+  if (found == datasets_.end()) return fail(HP_E_NOT_FOUND);
+  if (head.status != HP_OK) return fail(static_cast<hp_status>(head.status));
+  Dataset& ds = *found->second;
+  Chunk& chunk = ds.At(sync.chunk);
+  uint64_t count = 0, last = 0, sequence = 0;
+  if (!reader.Read(&count) || !reader.Read(&last) || !reader.Read(&sequence) || count > kSyncMessagePages) {
+    stats_.refused_malformed++;
+    return fail(HP_E_INVALID);
+  }
+  if (head.epoch != chunk.config.epoch.value || !chunk.held) return fail(HP_E_STALE_EPOCH);
+  if (count > 0) {
+    Bytes pages;
+    if (!reader.Take(count * (sizeof(PageHead) + kPageSize), &pages)) {
+      stats_.refused_malformed++;
+      return fail(HP_E_INVALID);
+    }
+    ImageLog image{ds.id.value, chunk.config.epoch.value, chunk.index.value, static_cast<uint32_t>(count)};
+    Bytes parts[] = {Bytes(reinterpret_cast<const std::byte*>(&image), sizeof image), pages};
+    Lsn end;
+    if (Status s = log_->Append(static_cast<uint16_t>(LogType::kImage), parts, &end); !s.ok()) {
+      std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
+      return fail(s.code);
+    }
+    for (uint64_t i = 0; i < count; i++) {
+      PageHead ph;
+      std::memcpy(&ph, pages.data() + i * (sizeof ph + kPageSize), sizeof ph);
+      if (ph.page >= chunk.pages.size()) {
+        stats_.refused_malformed++;
+        return fail(HP_E_INVALID);
+      }
+      if (Status s = ApplyImage(ds, chunk, ph.page, pages.data() + i * (sizeof ph + kPageSize) + sizeof ph, ph.version); !s.ok()) return fail(s.code);
+    }
+    sync.copied += count;
+    stats_.fetch_bytes += count * kPageSize;
+  }
+  if (!last) return;
+  chunk.applied = std::max(chunk.applied, Sequence(sequence));
+  chunk.floor = std::max(chunk.floor, sequence);
+  chunk.complete = true;
+  if (Status s = LogChunk(ds, chunk); !s.ok()) return fail(s.code);
+  syncs_durable_.push_back({log_->End(), head.request});
+  durable_seen_ = Lsn(0);  // look again even if the log was faster than us
+  CheckDurable();
+  TryPrepareQueue();
+}
+
+void Engine::FailSyncs(NodeId source, hp_status status) {
+  for (auto it = syncs_in_.begin(); it != syncs_in_.end();) {
+    if (it->second.source != source) {
+      ++it;
+      continue;
+    }
+    Complete(it->second.token, status);
+    it = syncs_in_.erase(it);
+  }
+}
+
+}  // namespace hotpot

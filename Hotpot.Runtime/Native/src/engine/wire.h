@@ -1,0 +1,110 @@
+// Engine messages: what travels in the body of a fabric message. Grammar and worked example: docs/wire-format.md.
+//
+// Every body begins with one MessageHead; the fabric has already said which authenticated peer and incarnation sent it. A
+// body that does not parse is refused and counted, never trusted: all reads go through Reader, which cannot run past the end.
+#pragma once
+#include <cstring>
+#include <type_traits>
+
+#include "base/types.h"
+#include "fabric/fabric.h"
+
+namespace hotpot {
+
+enum class MessageType : uint16_t {
+  kFetch = 1,       // fetcher -> owner (or replica, with kFetchFailOver): page numbers wanted
+  kPages = 2,       // the answer: pages with versions, or a refusal with the answerer's chunk entry
+  kStage = 3,       // commit node -> owner: a record to keep for a later prepare
+  kStaged = 4,      // the answer
+  kReplicate = 5,   // owner -> replica: a record to make durable
+  kDurable = 6,     // the answer
+  kApply = 7,       // owner -> replica: the record is committed, show it
+  kPush = 8,        // owner -> sharer: committed deltas of pages it caches
+  kApplied = 9,     // the answer to kApply and kPush
+  kAbort = 10,      // owner -> replica: forget the record
+  kAborted = 11,    // the answer
+  kSync = 12,       // replica -> source: digests of its pages, send what differs
+  kSyncPages = 13,  // the answer, one or more messages
+};
+
+struct MessageHead {
+  uint64_t dataset;
+  uint64_t epoch;    // of the chunk; 0 where the body names several chunks, each with its epoch
+  uint64_t request;  // the sender's number for this exchange; the answer repeats it
+  uint32_t chunk;
+  uint32_t status;  // hp_status in answers; flags in requests
+};
+static_assert(sizeof(MessageHead) == 32 && std::is_trivially_copyable_v<MessageHead>);
+
+constexpr uint32_t kFetchFailOver = 1;  // the fetcher lost the owner and asks a replica
+
+struct PageHead {  // in kPages and kSyncPages; followed by kPageSize bytes unless kPageZero
+  uint64_t version;
+  uint32_t page;  // within the chunk
+  uint32_t flags;
+};
+static_assert(sizeof(PageHead) == 16);
+constexpr uint32_t kPageZero = 1;
+
+struct TxKeyWire {
+  uint64_t node, sequence, dataset;
+};
+static_assert(sizeof(TxKeyWire) == 24);
+
+// A chunk entry inside a refusal, so that a fetcher that cannot run managed code still learns the new owner.
+struct ChunkEntryWire {
+  uint64_t epoch, owner;
+  uint32_t phase, replica_count, joining_mask, reserved;
+  uint64_t replicas[HP_MAX_DEGREE];
+};
+static_assert(sizeof(ChunkEntryWire) == 32 + 8 * HP_MAX_DEGREE);
+
+// Bounds-checked reading of what a peer or a file controls.
+class Reader {
+ public:
+  explicit Reader(Bytes bytes) : bytes_(bytes) {}
+  template <class T>
+  bool Read(T* out) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    if (bytes_.size() - at_ < sizeof(T)) return false;
+    std::memcpy(out, bytes_.data() + at_, sizeof(T));
+    at_ += sizeof(T);
+    return true;
+  }
+  bool Take(size_t length, Bytes* out) {
+    if (bytes_.size() - at_ < length) return false;
+    *out = bytes_.subspan(at_, length);
+    at_ += length;
+    return true;
+  }
+  bool Align8() {
+    size_t to = (at_ + 7) & ~size_t{7};
+    if (to > bytes_.size()) return false;
+    at_ = to;
+    return true;
+  }
+  size_t position() const { return at_; }
+  size_t Remaining() const { return bytes_.size() - at_; }
+  bool AtEnd() const { return at_ == bytes_.size(); }
+
+ private:
+  Bytes bytes_;
+  size_t at_ = 0;
+};
+
+class Writer {
+ public:
+  explicit Writer(MessageBody* out) : out_(out) {}
+  template <class T>
+  void Put(const T& value) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    Put(Bytes(reinterpret_cast<const std::byte*>(&value), sizeof(T)));
+  }
+  void Put(Bytes bytes) { out_->insert(out_->end(), bytes.begin(), bytes.end()); }
+  void Align8() { out_->resize((out_->size() + 7) & ~size_t{7}); }
+
+ private:
+  MessageBody* out_;
+};
+
+}  // namespace hotpot
