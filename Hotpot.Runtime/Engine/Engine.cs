@@ -16,7 +16,7 @@ namespace Hotpot.Runtime;
 // Every call is an ordinary P/Invoke, so a GC never waits for one that sleeps (design notes, "the one rule").
 // All members may be called from any thread. The handle's reference count keeps the engine alive under a call that
 // runs while DisposeAsync is called; that call then ends with EngineClosedException.
-public sealed unsafe partial class Engine : IAsyncDisposable
+public sealed unsafe partial class Engine : IAsyncDisposable, IDisposable
 {
     private readonly EngineHandle _handle;
     private readonly CompletionPump _pump;
@@ -72,17 +72,17 @@ public sealed unsafe partial class Engine : IAsyncDisposable
     /// Stops the engine: calls in flight end with <see cref="HotpotStatus.Closed"/>, views are unmapped, the log is flushed
     /// and the store checkpointed. Unmap and leave the cluster first; a thread that still uses a view dies of SIGSEGV.
     /// </summary>
-    public ValueTask DisposeAsync()
+    public ValueTask DisposeAsync() => new(Task.Run(Dispose));
+
+    /// <inheritdoc cref="DisposeAsync"/>
+    public void Dispose()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
-            return ValueTask.CompletedTask;
-        return new ValueTask(Task.Run(() =>
-        {
-            _metrics.Dispose();
-            EngineInterop.Stop(_handle);
-            _pump.Join();
-            _handle.Dispose();
-        }));
+            return;
+        _metrics.Dispose();
+        EngineInterop.Stop(_handle);
+        _pump.Join();
+        _handle.Dispose();
     }
 
     public EngineStatistics Statistics()
