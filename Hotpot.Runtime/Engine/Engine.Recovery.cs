@@ -1,4 +1,3 @@
-using System.Buffers;
 using Hotpot.Runtime.Interop;
 
 namespace Hotpot.Runtime;
@@ -7,42 +6,16 @@ namespace Hotpot.Runtime;
 public sealed unsafe partial class Engine
 {
     /// <summary>The states of all chunks of the dataset that this node holds.</summary>
-    public ChunkState[] ChunkStates(DatasetId dataset)
-    {
-        // The number may grow between the two calls, so ask until the room given was enough.
-        uint needed = 0;
-        NativeStatus.Check(
-            RecoveryInterop.ChunkStates(_handle, dataset.Value, null, &needed), $"The chunks of dataset {dataset} could not be listed");
-        while (true)
-        {
-            HpChunkState[] native = new HpChunkState[needed];
-            uint count = needed;
-            fixed (HpChunkState* first = native)
-                NativeStatus.Check(
-                    RecoveryInterop.ChunkStates(_handle, dataset.Value, first, &count), $"The chunks of dataset {dataset} could not be listed");
-            if (count <= needed)
-                return Array.ConvertAll(native[..(int)count], state => state.ToManaged());
-            needed = count;
-        }
-    }
+    public ChunkState[] ChunkStates(DatasetId dataset) => NativeList.Read<HpChunkState, ChunkState>(
+        (first, count) => RecoveryInterop.ChunkStates(_handle, dataset.Value, first, count),
+        state => state.ToManaged(),
+        $"The chunks of dataset {dataset} could not be listed");
 
     /// <summary>All participants of all transactions that are prepared and undecided on this node.</summary>
-    public TransactionParticipant[] Pending()
-    {
-        const string What = "The pending transactions could not be listed";
-        uint needed = 0;
-        NativeStatus.Check(RecoveryInterop.Pending(_handle, null, &needed), What);
-        while (true)
-        {
-            HpTransactionParticipant[] native = new HpTransactionParticipant[needed];
-            uint count = needed;
-            fixed (HpTransactionParticipant* first = native)
-                NativeStatus.Check(RecoveryInterop.Pending(_handle, first, &count), What);
-            if (count <= needed)
-                return Array.ConvertAll(native[..(int)count], participant => participant.ToManaged());
-            needed = count;
-        }
-    }
+    public TransactionParticipant[] Pending() => NativeList.Read<HpTransactionParticipant, TransactionParticipant>(
+        (first, count) => RecoveryInterop.Pending(_handle, first, count),
+        participant => participant.ToManaged(),
+        "The pending transactions could not be listed");
 
     /// <summary>
     /// Blocking. What this node knows of a transaction's part on one chunk. With <paramref name="refuse"/> an unknown

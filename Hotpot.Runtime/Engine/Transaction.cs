@@ -61,16 +61,10 @@ public sealed unsafe class Transaction : IDisposable
     }
 
     /// <summary>The chunks it changes, in the order of dataset and chunk, with their owners by this node's present map.</summary>
-    public TransactionPart[] Parts()
-    {
-        const string What = "The parts of the transaction could not be listed";
-        uint needed = 0;
-        NativeStatus.Check(TransactionInterop.Parts(_engine.Handle, _handle, null, &needed), What);
-        HpTransactionPart[] native = new HpTransactionPart[needed];
-        fixed (HpTransactionPart* first = native)
-            NativeStatus.Check(TransactionInterop.Parts(_engine.Handle, _handle, first, &needed), What);
-        return Array.ConvertAll(native[..(int)Math.Min(needed, (uint)native.Length)], part => part.ToManaged());
-    }
+    public TransactionPart[] Parts() => NativeList.Read<HpTransactionPart, TransactionPart>(
+        (first, count) => TransactionInterop.Parts(_engine.Handle, _handle, first, count),
+        part => part.ToManaged(),
+        "The parts of the transaction could not be listed");
 
     /// <summary>
     /// Sends the parts of the dataset that <paramref name="owner"/> owns to that owner, which keeps them until prepare or
