@@ -1,5 +1,5 @@
-// What the tests of the view layer share: a front with its view, a thread that serves faults as the engine would, and a child process
-// for what ends in a signal.
+// What the tests of the view layer share: a front with its view, a thread that serves faults as the engine would, and a
+// child process for what ends in a signal.
 #pragma once
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -134,11 +134,11 @@ inline int InChild(const std::function<void()>& body) {
 }
 
 // Every test that maps a view needs userfaultfd; where it is denied the test is skipped by name, never passed.
-#define BUILD_WORLD(world, ...)                                                \
-  do {                                                                         \
-    ::hotpot::Status built = (world).Build(__VA_ARGS__);                       \
-    if (built.code == HP_E_UFFD_DENIED) GTEST_SKIP() << built.message;         \
-    ASSERT_TRUE(built.ok()) << built.message;                                  \
+#define BUILD_WORLD(world, ...)                                        \
+  do {                                                                 \
+    ::hotpot::Status built = (world).Build(__VA_ARGS__);               \
+    if (built.code == HP_E_UFFD_DENIED) GTEST_SKIP() << built.message; \
+    ASSERT_TRUE(built.ok()) << built.message;                          \
   } while (false)
 
 }  // namespace hotpot::test

@@ -7,8 +7,8 @@
 namespace hotpot {
 namespace {
 
-// The application may be storing into neighbouring bytes of other pages; this one is frozen. The thread sanitizer sees
-// no order between a store before the freeze and this load, since the kernel makes it.
+// The thread sanitizer sees no order between a store of the application before the freeze and this load, since the
+// kernel makes it.
 __attribute__((no_sanitize("thread"))) void Touch(const std::byte* page) {
   static_cast<void>(*static_cast<const volatile std::byte*>(page));
 }
@@ -16,25 +16,41 @@ __attribute__((no_sanitize("thread"))) void Touch(const std::byte* page) {
 }  // namespace
 
 Freeze::Freeze(View& view, PrivatePages& pages, PageIndex first, size_t count)
-    : view_(view), first_(first), count_(count) {
+    : view_(view), pages_(pages), first_(first), count_(count) {
   HOTPOT_CHECK(count > 0 && first.value + count <= view.size() / kPageSize);
   if (!view_.writable()) return;
   view_.faults().Protect(view_.AddressOf(first_), count_ * kPageSize);
-  status_ = Look(pages);
+  status_ = Look();
 }
 
 Freeze::~Freeze() {
-  if (view_.writable()) view_.faults().Unprotect(view_.AddressOf(first_), count_ * kPageSize);
+  if (!view_.writable()) return;
+  if (status_.ok()) DropWhatAppeared();
+  view_.faults().Unprotect(view_.AddressOf(first_), count_ * kPageSize);
 }
 
-Status Freeze::Look(PrivatePages& pages) {
+Status Freeze::Look() {
   std::vector<uint64_t> found, unclear;
-  Status scanned = pages.Scan(view_.AddressOf(first_), count_ * kPageSize, &found, &unclear);
+  Status scanned = pages_.Scan(view_.AddressOf(first_), count_ * kPageSize, &found, &unclear);
   if (!scanned.ok()) return scanned;
+  if (!unclear.empty()) {
+    // Mostly markers of the freeze itself on pages that were not mapped. Mapping those that the front has settles them
+    // at once.
+    for (size_t i = 0; i < unclear.size();) {
+      size_t run = i + 1;
+      while (run < unclear.size() && unclear[run] == unclear[run - 1] + 1) run++;
+      view_.Populate(PageIndex(first_.value + unclear[i]), run - i);
+      i = run;
+    }
+    found.clear();
+    unclear.clear();
+    scanned = pages_.Scan(view_.AddressOf(first_), count_ * kPageSize, &found, &unclear);
+    if (!scanned.ok()) return scanned;
+  }
   for (uint64_t u : unclear) {
     PageIndex p(first_.value + u);
     if (view_.IsPoisoned(p)) continue;
-    Status clarified = Clarify(pages, p, &found);
+    Status clarified = Clarify(p, &found);
     if (!clarified.ok()) return clarified;
   }
   std::sort(found.begin(), found.end());
@@ -46,17 +62,17 @@ Status Freeze::Look(PrivatePages& pages) {
 // An entry that is not present is a private page in swap or on the move, or the freeze's own marker on an unmapped
 // page. A page that the front has may be touched: the kernel brings the private page back, or maps the front's. Where
 // the front has none, no private page can come into being (a store would be a miss), so the protection may be lifted
-// for the moment it takes to look.
-Status Freeze::Clarify(PrivatePages& pages, PageIndex p, std::vector<uint64_t>* found) {
+// while we look.
+Status Freeze::Clarify(PageIndex p, std::vector<uint64_t>* found) {
   const uint64_t address = view_.AddressOf(p);
   std::vector<uint64_t> seen;
   Status scanned;
   if (view_.front().IsPresent(p)) {
     Touch(view_.private_page(p));
-    scanned = pages.Scan(address, kPageSize, &seen);
+    scanned = pages_.Scan(address, kPageSize, &seen);
   } else {
     view_.faults().Unprotect(address, kPageSize);
-    scanned = pages.Scan(address, kPageSize, &seen);
+    scanned = pages_.Scan(address, kPageSize, &seen);
     view_.faults().Protect(address, kPageSize);
   }
   if (scanned.ok() && !seen.empty()) found->push_back(p.value - first_.value);
@@ -73,6 +89,32 @@ FrozenPage Freeze::Settle(PageIndex p, const std::byte* base) {
   view_.DropPrivate(p, 1);
   private_.erase(at);
   return FrozenPage::kDropped;
+}
+
+// What is unclear is dropped too: a marker stays a marker, and a new copy on the move must go. When the kernel cannot
+// even say, all pages go that are not known to be the application's; clean ones are mapped again by the next load.
+void Freeze::DropWhatAppeared() {
+  if (private_.size() == count_) return;
+  view_.WaitForFaultsUnderWay();
+  std::vector<uint64_t> now;
+  Status scanned = pages_.Scan(view_.AddressOf(first_), count_ * kPageSize, &now);
+  if (!scanned.ok()) {
+    now.clear();
+    for (uint64_t i = 0; i < count_; i++) now.push_back(i);
+  }
+  uint64_t run_start = 0, run_length = 0;
+  for (uint64_t i : now) {
+    PageIndex p(first_.value + i);
+    if (IsPrivate(p) || view_.IsPoisoned(p)) continue;
+    if (run_length > 0 && p.value == run_start + run_length) {
+      run_length++;
+      continue;
+    }
+    view_.DropPrivate(PageIndex(run_start), run_length);
+    run_start = p.value;
+    run_length = 1;
+  }
+  view_.DropPrivate(PageIndex(run_start), run_length);
 }
 
 }  // namespace hotpot

@@ -147,6 +147,15 @@ void View::Populate(PageIndex first, size_t pages) {
   }
 }
 
+// A page fault holds the mapping's lock (or the address space's) for reading from its first look at the page table to
+// its last, and lets go only to sleep. Changing a flag of the mapping takes both locks for writing, so when it returns,
+// all faults that began before are over. The flag that is changed means nothing for shared memory: whether access is
+// expected to be random. It must really change each time, else the kernel takes no lock.
+void View::WaitForFaultsUnderWay() {
+  random_advice_ = !random_advice_;
+  HOTPOT_CHECK(madvise(reinterpret_cast<void*>(base_), size_, random_advice_ ? MADV_RANDOM : MADV_NORMAL) == 0);
+}
+
 bool View::Poison(PageIndex p) {
   if (!faults_->Poison(AddressOf(p), kPageSize)) return false;
   poisoned_.insert(p.value);

@@ -63,6 +63,8 @@ class View {
   // MADV_DONTNEED: the front shows again. Also ends poison. Only under a Freeze that found the page equal to its base,
   // or to throw stores away.
   void DropPrivate(PageIndex first, size_t pages);
+  // Returns when every page fault that was under way on the view has ended or sleeps. Part of Freeze.
+  void WaitForFaultsUnderWay();
   // Maps those pages of the range that the front has (MADV_POPULATE_READ), so that the first load is not even a minor
   // fault. Best effort: without memory for page tables the load does it.
   void Populate(PageIndex first, size_t pages);
@@ -81,8 +83,9 @@ class View {
   bool writable_ = false;         // Written under the turn.
   const Front* front_ = nullptr;  // Immutable after Map; outlives the view.
   Faults* faults_ = nullptr;      // Immutable after Map; outlives the view.
-  std::set<uint64_t>
-      poisoned_;  // Written under the turn. At most one page per thread that waited out the miss time-out.
+  bool random_advice_ = false;    // Written by WaitForFaultsUnderWay, under the turn.
+  // Written under the turn. At most one page per thread that waited out the miss time-out.
+  std::set<uint64_t> poisoned_;
 };
 
 }  // namespace hotpot
