@@ -26,6 +26,11 @@ internal static class CommandRunner
             Screen.Error(exception.Message);
             return ExitCodeOf(exception.Status);
         }
+        catch (Exception exception) when (exception is not OperationCanceledException && IsUnavailable(exception))
+        {
+            Screen.Error(exception.Message);
+            return ExitCodes.Unavailable;
+        }
         catch (OperationCanceledException)
         {
             Screen.Error("Interrupted.");
@@ -42,6 +47,10 @@ internal static class CommandRunner
             return ExitCodes.Failed;
         }
     }
+
+    /// <summary>What the actor host throws when no silo, or not the one needed, is there.</summary>
+    internal static bool IsUnavailable(Exception exception) =>
+        exception is OrleansException or TimeoutException or OperationCanceledException or NodeUnavailableException;
 
     internal static int ExitCodeOf(HotpotStatus status) => status switch
     {

@@ -27,7 +27,7 @@ internal static class ClusterUp
             Description = "Folder for the data directories of new nodes (default: the cluster's own folder; for pmem name a folder on fsdax or tmpfs).",
         };
         var json = new Option<bool>("--json") { Description = "Print the nodes as one JSON object." };
-        var command = new Command("up", "Starts the silos of a cluster on this machine; those that run already are left alone. " + ExitCodes.Help)
+        var command = new Command("up", "Starts the silos of a cluster on this machine; those that run already are left alone.")
         {
             directory, nodes, medium, data, json,
         };
@@ -55,12 +55,12 @@ internal static class ClusterUp
             var node = state.Nodes[index];
             if (node.IsRunning)
                 continue;
-            var started = node with { Process = SiloLauncher.Start(folder, state.Medium, node) };
+            var started = node with { Process = SiloLauncher.Start(folder, state.Medium, node, index) };
             state = state with { Nodes = state.Nodes.Select((old, place) => place == index ? started : old).ToArray() };
             folder.Save(state);
         }
 
-        await Screen.ProgressAsync($"Starting {state.Nodes.Count} silos", state.Nodes.Count, progress => WaitUntilJoinedAsync(folder, state, progress, cancellation)).ConfigureAwait(false);
+        await Screen.ProgressAsync($"Starting {state.Nodes.Count} silos", state.Nodes.Count, progress => WaitUntilReadyAsync(folder, state, progress, cancellation)).ConfigureAwait(false);
         await ClusterStatus.ShowAsync(folder, state, json, cancellation).ConfigureAwait(false);
     }
 
@@ -79,7 +79,7 @@ internal static class ClusterUp
         return state with { Nodes = records };
     }
 
-    private static async Task WaitUntilJoinedAsync(ClusterFolder folder, ClusterState state, IProgress<double> progress, CancellationToken cancellation)
+    private static async Task WaitUntilReadyAsync(ClusterFolder folder, ClusterState state, IProgress<double> progress, CancellationToken cancellation)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         limit.CancelAfter(s_startTimeout);
@@ -90,16 +90,16 @@ internal static class ClusterUp
                 var dead = state.Nodes.FirstOrDefault(node => !node.IsRunning);
                 if (dead is not null)
                     throw new CommandException(ExitCodes.Failed, $"{dead.Name} ended while it was starting: {LastLine(folder.LogOf(dead.Name))} The whole log is {folder.LogOf(dead.Name)}.");
-                var joined = await ClusterConnection.CountNodesAsync(folder, limit.Token).ConfigureAwait(false);
-                progress.Report(joined);
-                if (joined >= state.Nodes.Count)
+                var ready = state.Nodes.Count(node => SiloReport.Of(node) is { IsReady: true });
+                progress.Report(ready);
+                if (ready == state.Nodes.Count)
                     return;
-                await Task.Delay(TimeSpan.FromMilliseconds(100), limit.Token).ConfigureAwait(false);
+                await Task.Delay(TimeSpan.FromMilliseconds(50), limit.Token).ConfigureAwait(false);
             }
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
-            throw new CommandException(ExitCodes.Unavailable, $"Not all silos joined within {s_startTimeout.TotalSeconds:0} s; their logs are in {folder.Root}.");
+            throw new CommandException(ExitCodes.Unavailable, $"Not all silos were ready within {s_startTimeout.TotalSeconds:0} s; their logs are in {folder.Root}.");
         }
     }
 

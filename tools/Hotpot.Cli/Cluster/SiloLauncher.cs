@@ -1,3 +1,4 @@
+using System.Globalization;
 using Hotpot.Cli.Processes;
 
 namespace Hotpot.Cli.Cluster;
@@ -8,7 +9,11 @@ internal static class SiloLauncher
     /// <summary>Set by ./hotpot, which knows where the build put the silo program.</summary>
     private const string SiloVariable = "HOTPOT_SILO_DLL";
 
-    public static ProcessIdentity Start(ClusterFolder folder, string medium, NodeRecord node)
+    // Only silos built for Orleans listen on ports; the first one's are where the others and clients look (HotpotOptions).
+    private const int FirstSiloPort = 11111;
+    private const int FirstGatewayPort = 30000;
+
+    public static ProcessIdentity Start(ClusterFolder folder, string medium, NodeRecord node, int index)
     {
         var silo = Environment.GetEnvironmentVariable(SiloVariable);
         if (string.IsNullOrEmpty(silo) || !File.Exists(silo))
@@ -17,11 +22,13 @@ internal static class SiloLauncher
         string[] arguments =
         [
             silo,
-            $"--Hotpot:DataDirectory={node.DataDirectory}",
-            $"--Hotpot:Medium={medium}",
-            $"--Hotpot:ClusterDirectory={folder.Members}",
-            $"--Hotpot:ClusterKeyFile={folder.KeyFile}",
+            "--data-directory", node.DataDirectory,
+            "--medium", medium,
+            "--cluster-directory", folder.Members,
+            "--cluster-key-file", folder.KeyFile,
+            "--silo-port", (FirstSiloPort + index).ToString(CultureInfo.InvariantCulture),
+            "--gateway-port", (FirstGatewayPort + index).ToString(CultureInfo.InvariantCulture),
         ];
-        return BackgroundProcess.Start("dotnet", arguments, folder.LogOf(node.Name), []);
+        return BackgroundProcess.Start("dotnet", arguments, folder.LogOf(node.Name));
     }
 }

@@ -9,14 +9,12 @@ internal static class BackgroundProcess
     /// Its output is appended to <paramref name="log"/>. setsid takes it out of the terminal's session, so that neither Ctrl-C nor the
     /// end of the terminal reaches it; both shell and setsid replace themselves, so the pid returned is the program's own.
     /// </summary>
-    public static ProcessIdentity Start(string program, IEnumerable<string> arguments, string log, IEnumerable<KeyValuePair<string, string>> environment)
+    public static ProcessIdentity Start(string program, IEnumerable<string> arguments, string log)
     {
         var start = new ProcessStartInfo("/bin/sh") { UseShellExecute = false };
         string[] head = ["-c", "log=$1; shift; exec setsid \"$@\" >>\"$log\" 2>&1 </dev/null", "sh", log, program];
         foreach (var argument in head.Concat(arguments))
             start.ArgumentList.Add(argument);
-        foreach (var (name, value) in environment)
-            start.Environment[name] = value;
         using var process = Process.Start(start) ?? throw new InvalidOperationException($"{program} did not start.");
         return ProcessIdentity.Of(process.Id)
             ?? throw new CommandException(ExitCodes.Failed, $"{program} ended at once; see {log}.");
