@@ -1,9 +1,7 @@
 using Hotpot.Demo.Graph;
+using Hotpot.Demo.Node;
 
 namespace Hotpot.Demo.Ranking;
-
-/// <summary>One line of the demo's result.</summary>
-public sealed record RankedPackage(string Name, double Rank);
 
 /// <summary>Picks the highest ranks; equal ranks are ordered by name, so that the answer is the same everywhere.</summary>
 public static class TopPackages
@@ -22,7 +20,7 @@ public static class TopPackages
         Array.Sort(order, (left, right) => keys[left] != keys[right] ? keys[left].CompareTo(keys[right]) : left.CompareTo(right));
         var top = new RankedPackage[Math.Min(count, order.Length)];
         for (var place = 0; place < top.Length; place++)
-            top[place] = new RankedPackage(GraphImage.NameOf(root->Vertices + order[place]), ranks[order[place]]);
+            top[place] = new RankedPackage { Name = GraphImage.NameOf(root->Vertices + order[place]), Rank = ranks[order[place]] };
         return top;
     }
 }

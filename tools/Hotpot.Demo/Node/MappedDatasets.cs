@@ -1,0 +1,40 @@
+using System.Collections.Concurrent;
+using Hotpot.Clients;
+
+namespace Hotpot.Demo.Node;
+
+/// <summary>A dataset and this process's mapping of it.</summary>
+internal sealed record MappedDataset(Dataset Dataset, Mapping Mapping)
+{
+    public unsafe byte* Address => Mapping.Pointer<byte>(0);
+
+    /// <summary>Where a place in the mapping lies in the dataset, for a commit.</summary>
+    public ByteRange RangeOf(nint address, long length) => new(Mapping.OffsetOf((ulong)address), length);
+}
+
+/// <summary>
+/// Maps each dataset once for the life of the process: raw pointers into it are used by several grain calls, and the last
+/// unmapping would pull the memory away under them.
+/// </summary>
+internal sealed class MappedDatasets(IHotpot hotpot) : IDisposable
+{
+    // Entries are added by OpenAsync and removed by nobody; the factory runs once for each name because Lazy allows no second run.
+    private readonly ConcurrentDictionary<string, Lazy<Task<MappedDataset>>> _open = new(StringComparer.Ordinal);
+
+    public Task<MappedDataset> OpenAsync(string name) => _open.GetOrAdd(name, key => new Lazy<Task<MappedDataset>>(() => MapAsync(key))).Value;
+
+    public void Dispose()
+    {
+        foreach (var opened in _open.Values)
+        {
+            if (opened is { IsValueCreated: true, Value.IsCompletedSuccessfully: true })
+                opened.Value.Result.Mapping.Dispose();
+        }
+    }
+
+    private async Task<MappedDataset> MapAsync(string name)
+    {
+        var dataset = await hotpot.OpenAsync(name).ConfigureAwait(false);
+        return new MappedDataset(dataset, dataset.Map());
+    }
+}

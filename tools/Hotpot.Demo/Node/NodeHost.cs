@@ -1,0 +1,67 @@
+using Hotpot.Grains.Node;
+using Hotpot.Silo;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Console;
+
+namespace Hotpot.Demo.Node;
+
+/// <summary>A silo with the demo's own grain in it: what an application of Hotpot looks like.</summary>
+/// <remarks>
+/// Standard output carries one line, "ready" and the node's id, for the process that started this one. Standard input carries nothing, but its
+/// end means that process is gone: then this one drains and leaves, so that no demo ever leaves silos behind. The log goes to standard error.
+/// </remarks>
+internal static class NodeHost
+{
+    public const string ReadyWord = "ready";
+
+    public static async Task<int> RunAsync(NodeOptions options, CancellationToken cancellation)
+    {
+        var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { ContentRootPath = AppContext.BaseDirectory });
+        builder.Configuration.AddInMemoryCollection(
+        [
+            Setting(nameof(HotpotOptions.DataDirectory), options.DataDirectory),
+            Setting(nameof(HotpotOptions.ClusterDirectory), options.ClusterDirectory),
+            Setting(nameof(HotpotOptions.ClusterKeyFile), options.ClusterKeyFile),
+            Setting(nameof(HotpotOptions.Medium), options.Medium.ToString()),
+        ]);
+        builder.Logging.ClearProviders();
+        builder.Logging.AddSimpleConsole(console =>
+        {
+            console.SingleLine = true;
+            console.TimestampFormat = "HH:mm:ss.fff ";
+        });
+        builder.Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
+        builder.Services.AddSingleton<MappedDatasets>();
+        builder.UseOrleans(silo => silo.UseHotpotClustering(new HotpotOptions { ClusterDirectory = options.ClusterDirectory }).AddHotpot());
+
+        using var host = builder.Build();
+        await host.StartAsync(cancellation).ConfigureAwait(false);
+        var node = host.Services.GetRequiredService<IHotpotNode>();
+        await node.Ready.WaitAsync(cancellation).ConfigureAwait(false);
+        await Console.Out.WriteLineAsync($"{ReadyWord} {node.Identity.Node}").ConfigureAwait(false);
+        await WaitForEndOfInputAsync(host.Services.GetRequiredService<IHostApplicationLifetime>()).ConfigureAwait(false);
+        await host.StopAsync(CancellationToken.None).ConfigureAwait(false);
+        return 0;
+    }
+
+    private static KeyValuePair<string, string?> Setting(string name, string value) => new(ConfigurationPath.Combine(HotpotOptions.Section, name), value);
+
+    /// <summary>Returns at the end of standard input, or when a signal has told the host to stop.</summary>
+    private static async Task WaitForEndOfInputAsync(IHostApplicationLifetime lifetime)
+    {
+        var stopping = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var registration = lifetime.ApplicationStopping.Register(stopping.SetResult);
+        // A console's reader blocks its thread, so it gets one of its own.
+        var ended = Task.Factory.StartNew(
+            () =>
+            {
+                while (Console.In.Read() >= 0)
+                    continue;
+            },
+            CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        await Task.WhenAny(stopping.Task, ended).ConfigureAwait(false);
+    }
+}

@@ -1,0 +1,33 @@
+using System.Text.Json;
+using Hotpot.Demo.Node;
+
+namespace Hotpot.Demo.Orchestration;
+
+/// <summary>What a run found out, in the order in which --json prints it.</summary>
+internal sealed record DemoResult(
+    int Packages,
+    int Edges,
+    IReadOnlyList<RankedPackage> Top,
+    int Iterations,
+    double MaxError,
+    long LostBytes,
+    double LoadNs,
+    double LoadPlainNs,
+    double MissUs,
+    double CommitUs,
+    long BytesMoved,
+    double PromotedMs,
+    double CaughtUpMs,
+    int Nodes,
+    string Medium,
+    string Host)
+{
+    /// <summary>Sums of the same numbers in another order differ by a few units in the last place, and ranks are far below one.</summary>
+    public const double ErrorMax = 1e-12;
+
+    private static readonly JsonSerializerOptions s_json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
+
+    public bool IsGood => MaxError <= ErrorMax && LostBytes == 0;
+
+    public string ToJson() => JsonSerializer.Serialize(this, s_json);
+}
