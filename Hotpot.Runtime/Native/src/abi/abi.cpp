@@ -38,7 +38,8 @@ int32_t Guard(hp_error* error, F&& body) noexcept {
   }
 }
 
-TxKey Key(hp_txid tx, uint64_t dataset) { return {{tx.node, tx.sequence}, DatasetId(dataset)}; }
+// Managed code only ever speaks to its own node as owner.
+TxKey Key(hp_engine* e, hp_txid tx, uint64_t dataset) { return {{tx.node, tx.sequence}, DatasetId(dataset), e->engine->self()}; }
 
 template <class T>
 int32_t CopyOut(const std::vector<T>& from, T* out, uint32_t* count) {
@@ -201,16 +202,16 @@ int32_t hp_tx_stage(hp_engine* e, hp_tx* tx, uint64_t dataset, uint64_t owner, u
 void hp_tx_destroy(hp_engine*, hp_tx* tx) { delete tx; }
 
 int32_t hp_owner_prepare(hp_engine* e, hp_txid tx, uint64_t dataset, uint32_t flags, uint32_t min_degree, uint32_t timeout_ms, uint64_t token) {
-  return Guard(nullptr, [&] { return e->engine->Call([&] { return e->engine->Prepare(Key(tx, dataset), flags, min_degree, timeout_ms, token); }); });
+  return Guard(nullptr, [&] { return e->engine->Call([&] { return e->engine->Prepare(Key(e, tx, dataset), flags, min_degree, timeout_ms, token); }); });
 }
 int32_t hp_owner_commit(hp_engine* e, hp_txid tx, uint64_t dataset, uint64_t token) {
-  return Guard(nullptr, [&] { return e->engine->Call([&] { return e->engine->Commit(Key(tx, dataset), token); }); });
+  return Guard(nullptr, [&] { return e->engine->Call([&] { return e->engine->Commit(Key(e, tx, dataset), token); }); });
 }
 int32_t hp_owner_abort(hp_engine* e, hp_txid tx, uint64_t dataset, uint64_t token) {
-  return Guard(nullptr, [&] { return e->engine->Call([&] { return e->engine->Abort(Key(tx, dataset), token); }); });
+  return Guard(nullptr, [&] { return e->engine->Call([&] { return e->engine->Abort(Key(e, tx, dataset), token); }); });
 }
 int32_t hp_owner_forget(hp_engine* e, hp_txid tx, uint64_t dataset) {
-  return Guard(nullptr, [&] { return e->engine->Call([&] { return e->engine->Forget(Key(tx, dataset)), Status::Ok(); }); });
+  return Guard(nullptr, [&] { return e->engine->Call([&] { return e->engine->Forget(Key(e, tx, dataset)), Status::Ok(); }); });
 }
 
 int32_t hp_chunk_states(hp_engine* e, uint64_t dataset, hp_chunk_state* out, uint32_t* count) {
@@ -226,7 +227,7 @@ int32_t hp_pending(hp_engine* e, hp_tx_participant* out, uint32_t* count) {
 int32_t hp_tx_outcome(hp_engine* e, hp_txid tx, uint64_t dataset, uint32_t chunk, uint32_t refuse, uint32_t* outcome) {
   return Guard(nullptr, [&]() -> Status {
     hp_outcome found = HP_OUTCOME_UNKNOWN;
-    if (Status s = e->engine->Call([&] { return e->engine->TxOutcome(Key(tx, dataset), ChunkIndex(chunk), refuse != 0, &found); }); !s.ok()) return s;
+    if (Status s = e->engine->Call([&] { return e->engine->TxOutcome(Key(e, tx, dataset), ChunkIndex(chunk), refuse != 0, &found); }); !s.ok()) return s;
     *outcome = found;
     return e->engine->FlushLog();
   });

@@ -23,35 +23,29 @@ void Engine::MarkDirty(Dataset& ds, Chunk& chunk, uint32_t page) {
   ds.dirty.push_back(ds.PageOf(chunk.index, page));
 }
 
-void Engine::ApplyPageFrozen(Dataset& ds, uint64_t page, const std::vector<Run>& runs, Bytes bytes, bool is_private, bool own) {
-  Page& p = ds.At(ds.ChunkOf(page)).pages[ds.InChunk(page)];
-  std::byte* front = static_cast<PageState>(p.state) == PageState::kPresent ? ds.front->page(PageIndex(page)) : nullptr;
-  auto twin = ds.twins.find(page);
-  HOTPOT_CHECK(front || twin != ds.twins.end());
-  if (is_private) {
-    const std::byte* mine = ds.view->private_page(PageIndex(page));
-    const std::byte* base = twin != ds.twins.end() ? twin->second.get() : front;
-    if (own) {
-      if (front) ApplyRuns(front, runs, bytes);
-      if (twin != ds.twins.end()) {
-        ApplyRuns(twin->second.get(), runs, bytes);
-        if (PagesEqual(mine, twin->second.get())) {
-          ds.view->DropPrivate(PageIndex(page), 1);
-          ds.twins.erase(twin);
-        }
-      }
-      return;
-    }
-    if (PagesEqual(mine, base)) {
-      ds.view->DropPrivate(PageIndex(page), 1);
+void Engine::ApplyPageFrozen(Dataset& ds, uint64_t number, const std::vector<Run>& runs, Bytes bytes, Freeze* freeze, bool own) {
+  PageIndex page(number);
+  Page& p = ds.At(ds.ChunkOf(number)).pages[ds.InChunk(number)];
+  std::byte* front = static_cast<PageState>(p.state) == PageState::kPresent ? ds.front->page(page) : nullptr;
+  auto twin = ds.twins.find(number);
+  bool is_private = freeze && freeze->IsPrivate(page);
+  if (!is_private && twin != ds.twins.end()) {
+    ds.twins.erase(twin);  // the private page it belonged to was discarded
+    twin = ds.twins.end();
+  }
+  if (is_private && own && twin != ds.twins.end()) {
+    ApplyRuns(twin->second.get(), runs, bytes);
+    if (freeze->Settle(page, twin->second.get()) == FrozenPage::kDropped) ds.twins.erase(twin);
+  } else if (is_private && !own) {
+    HOTPOT_CHECK(front || twin != ds.twins.end());
+    FrozenPage settled = freeze->Settle(page, twin != ds.twins.end() ? twin->second.get() : front);
+    if (settled == FrozenPage::kDropped) {
       if (twin != ds.twins.end()) ds.twins.erase(twin);
     } else if (twin == ds.twins.end()) {
       auto copy = std::make_unique<std::byte[]>(kPageSize);
       std::memcpy(copy.get(), front, kPageSize);
-      ds.twins.emplace(page, std::move(copy));
+      ds.twins.emplace(number, std::move(copy));
     }
-  } else if (twin != ds.twins.end()) {
-    ds.twins.erase(twin);  // the private page it belonged to was discarded
   }
   if (front) ApplyRuns(front, runs, bytes);
 }
@@ -59,44 +53,35 @@ void Engine::ApplyPageFrozen(Dataset& ds, uint64_t page, const std::vector<Run>&
 // Applies one committed part: on the owner, a replica or a sharer. Pages a mere sharer does not have are left alone.
 Status Engine::ApplyPart(Dataset& ds, const ParsedPart& part, bool own) {
   Chunk& chunk = ds.At(part.chunk);
-  bool held = chunk.held;
   for (const ParsedPage& page : part.pages) {
     if (page.page >= chunk.pages.size()) return Status::Error(HP_E_RANGE, "A commit record names a page beyond the end of dataset " + ds.name + ".");
     // While a copy is being synchronised its stored pages are old; the synchronisation brings what is skipped here.
-    if (held && chunk.complete)
+    if (chunk.held && chunk.complete)
       if (Status s = LoadPage(ds, chunk, page.page); !s.ok()) return s;
   }
-  uint64_t first = ds.PageOf(part.chunk, part.pages.front().page);
-  uint64_t count = part.pages.back().page - part.pages.front().page + 1;
-  bool freeze = ds.view && ds.view->writable();
-  uint64_t address = ds.base + first * kPageSize;
-  std::vector<uint64_t> privates;
-  if (freeze) {
-    faults_->Protect(address, count * kPageSize);
-    stats_.freezes++;
-    if (Status s = private_pages_->Scan(address, count * kPageSize, &privates); !s.ok()) {
-      faults_->Unprotect(address, count * kPageSize);
-      return s;
-    }
-  }
+  std::optional<Freeze> freeze;
+  if (Status s = BeginFreeze(ds, ds.PageOf(part.chunk, part.pages.front().page), part.pages.back().page - part.pages.front().page + 1, &freeze); !s.ok())
+    return s;
   for (const ParsedPage& page : part.pages) {
     uint64_t number = ds.PageOf(part.chunk, page.page);
     Page& p = chunk.pages[page.page];
     bool present = static_cast<PageState>(p.state) == PageState::kPresent;
     if (!present && !ds.twins.contains(number)) continue;
-    bool is_private = std::binary_search(privates.begin(), privates.end(), number - first);
-    if (!present && !is_private) {
-      ds.twins.erase(number);
-      continue;
-    }
-    ApplyPageFrozen(ds, number, page.runs, page.bytes, is_private, own);
+    ApplyPageFrozen(ds, number, page.runs, page.bytes, freeze ? &*freeze : nullptr, own);
     if (!present) continue;
     p.version = std::max<uint64_t>(p.version, part.sequence.value);
     MarkDirty(ds, chunk, page.page);
   }
-  if (freeze) faults_->Unprotect(address, count * kPageSize);
-  if (held) chunk.applied = std::max(chunk.applied, part.sequence);
+  if (chunk.held) chunk.applied = std::max(chunk.applied, part.sequence);
   return Status::Ok();
+}
+
+// Only a writable view can hold private pages; others need no freeze.
+Status Engine::BeginFreeze(Dataset& ds, uint64_t first, uint64_t count, std::optional<Freeze>* out) {
+  if (!ds.view || !ds.view->writable()) return Status::Ok();
+  out->emplace(*ds.view, *private_pages_, PageIndex(first), count);
+  stats_.freezes++;
+  return (*out)->status();
 }
 
 // A whole page received by a synchronisation replaces ours.
@@ -107,19 +92,9 @@ Status Engine::ApplyImage(Dataset& ds, Chunk& chunk, uint32_t page, const std::b
     if (Status s = ds.front->Fill(PageIndex(number), 1, bytes); !s.ok()) return s;
     BecamePresent(ds, number, 1);
   } else {
-    uint64_t address = ds.base + number * kPageSize;
-    bool freeze = ds.view && ds.view->writable();
-    std::vector<uint64_t> privates;
-    if (freeze) {
-      faults_->Protect(address, kPageSize);
-      stats_.freezes++;
-      if (Status s = private_pages_->Scan(address, kPageSize, &privates); !s.ok()) {
-        faults_->Unprotect(address, kPageSize);
-        return s;
-      }
-    }
-    ApplyPageFrozen(ds, number, {Run{0, static_cast<uint16_t>(kPageSize)}}, Bytes(bytes, kPageSize), !privates.empty(), false);
-    if (freeze) faults_->Unprotect(address, kPageSize);
+    std::optional<Freeze> freeze;
+    if (Status s = BeginFreeze(ds, number, 1, &freeze); !s.ok()) return s;
+    ApplyPageFrozen(ds, number, {Run{0, static_cast<uint16_t>(kPageSize)}}, Bytes(bytes, kPageSize), freeze ? &*freeze : nullptr, false);
   }
   p.version = version;
   MarkDirty(ds, chunk, page);

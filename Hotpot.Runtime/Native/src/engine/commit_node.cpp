@@ -23,10 +23,10 @@ Status Engine::Collect(Transaction& tx, DatasetId id, std::span<const hp_range> 
   for (const hp_range& r : ranges) {
     if (r.length == 0) continue;
     uint64_t first = r.offset / kPageSize, last = (r.offset + r.length - 1) / kPageSize;
-    scan_scratch_.clear();
-    if (Status s = private_pages_->Scan(ds->base + first * kPageSize, (last - first + 1) * kPageSize, &scan_scratch_); !s.ok()) return s;
-    for (uint64_t i : scan_scratch_) {
-      uint64_t page = first + i;
+    private_scratch_.clear();
+    if (Status s = ds->view->FindPrivate(*private_pages_, PageIndex(first), last - first + 1, &private_scratch_); !s.ok()) return s;
+    for (PageIndex private_page : private_scratch_) {
+      uint64_t page = private_page.value;
       Chunk& chunk = ds->At(ds->ChunkOf(page));
       uint32_t in_chunk = ds->InChunk(page);
       auto twin = ds->twins.find(page);
@@ -143,7 +143,7 @@ Status Engine::Stage(const Transaction& tx, DatasetId id, NodeId owner, uint64_t
     if (config.owner == owner) parts.push_back({where.second, config.epoch, &pages});
   }
   if (parts.empty()) return Status::Error(HP_E_NOT_OWNER, "The node owns none of the changed chunks any more; look at the parts again.");
-  MessageBody record = BuildRecord({tx.id, id}, tx.flags, participants, parts);
+  MessageBody record = BuildRecord({tx.id, id, owner}, tx.flags, participants, parts);
   if (owner == self_) {
     Complete(token, KeepStaged(self_, std::move(record), id));
     return Status::Ok();

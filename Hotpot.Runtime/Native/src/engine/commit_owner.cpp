@@ -33,7 +33,8 @@ hp_status Engine::KeepStaged(NodeId from, MessageBody bytes, DatasetId id) {
   if (it == datasets_.end()) return HP_E_NOT_FOUND;
   Dataset& ds = *it->second;
   Record record;
-  if (!Record::Parse(std::move(bytes), ds.chunk_count(), ds.chunk_pages(), &record) || record.key().dataset != id || record.key().tx.node != from.value) {
+  if (!Record::Parse(std::move(bytes), ds.chunk_count(), ds.chunk_pages(), &record) || record.key().dataset != id || record.key().tx.node != from.value ||
+      record.key().owner != self_) {
     stats_.refused_malformed++;
     return HP_E_INVALID;
   }
@@ -44,7 +45,7 @@ hp_status Engine::KeepStaged(NodeId from, MessageBody bytes, DatasetId id) {
     }
   if (owned_.size() >= kOwnedMax) return HP_E_LIMIT;
   TxKey key = record.key();
-  if (known_.contains(key)) return HP_E_REFUSED;
+  if (known_.contains(key.Whole())) return HP_E_REFUSED;
   OwnedTx tx;
   tx.record = std::move(record);
   if (hp_status s = CheckParts(ds, tx); s != HP_OK) return s;
@@ -65,7 +66,7 @@ hp_status Engine::CheckParts(Dataset& ds, const OwnedTx& tx) const {
 }
 
 Status Engine::Prepare(TxKey key, uint32_t flags, uint32_t min_degree, uint32_t timeout_ms, uint64_t token) {
-  if (auto known = known_.find(key); known != known_.end()) {
+  if (auto known = known_.find(key.Whole()); known != known_.end()) {
     Complete(token, known->second.outcome == Outcome::kCommitted ? HP_OK : HP_E_REFUSED, known->second.degree);
     return Status::Ok();
   }
@@ -294,7 +295,7 @@ Status Engine::Commit(TxKey key, uint64_t token) {
     }
     return Status::Ok();
   }
-  if (auto known = known_.find(key); known != known_.end()) {
+  if (auto known = known_.find(key.Whole()); known != known_.end()) {
     Complete(token, known->second.outcome == Outcome::kCommitted ? HP_OK : HP_E_REFUSED, known->second.degree);
     return Status::Ok();
   }
@@ -381,7 +382,7 @@ void Engine::OnAck(NodeId peer, Reader reader) {
 }
 
 Status Engine::Abort(TxKey key, uint64_t token) {
-  if (auto known = known_.find(key); known != known_.end()) {
+  if (auto known = known_.find(key.Whole()); known != known_.end()) {
     Complete(token, known->second.outcome == Outcome::kAborted ? HP_OK : HP_E_INVALID);
     return Status::Ok();
   }
@@ -397,13 +398,14 @@ Status Engine::Abort(TxKey key, uint64_t token) {
 
 void Engine::Forget(TxKey key) {
   // Aborted ones are kept: "refused for ever" must outlive a late message of its commit node.
-  if (auto known = known_.find(key); known != known_.end() && known->second.outcome == Outcome::kCommitted && !owned_.contains(key)) {
+  if (auto known = known_.find(key.Whole()); known != known_.end() && known->second.outcome == Outcome::kCommitted && !owned_.contains(key)) {
     known_.erase(known);
-    std::erase(known_order_, key);
+    std::erase(known_order_, key.Whole());
   }
 }
 
 void Engine::Remember(TxKey key, Outcome outcome, uint32_t degree) {
+  key = key.Whole();
   if (!known_.try_emplace(key, Known{outcome, degree}).second) return;
   known_order_.push_back(key);
   if (known_order_.size() > kKnownMax) {

@@ -32,12 +32,12 @@ void Engine::OnReplicate(NodeId peer, const MessageHead& head, Reader reader) {
     return;
   }
   std::memcpy(&raw, rest.data(), sizeof raw);
-  TxKey claimed{{raw.tx_node, raw.tx_sequence}, DatasetId(raw.dataset)};
+  TxKey claimed{{raw.tx_node, raw.tx_sequence}, DatasetId(raw.dataset), NodeId(raw.owner)};
   auto it = datasets_.find(DatasetId(head.dataset));
   if (it == datasets_.end()) return answer(claimed, HP_E_NOT_FOUND);
   Dataset& ds = *it->second;
   Record record;
-  if (!Record::Parse(MessageBody(rest.begin(), rest.end()), ds.chunk_count(), ds.chunk_pages(), &record) || record.key().dataset != ds.id) {
+  if (!Record::Parse(MessageBody(rest.begin(), rest.end()), ds.chunk_count(), ds.chunk_pages(), &record) || record.key().dataset != ds.id || record.key().owner != peer) {
     stats_.refused_malformed++;
     return answer(claimed, HP_E_INVALID);
   }
@@ -49,7 +49,7 @@ void Engine::OnReplicate(NodeId peer, const MessageHead& head, Reader reader) {
       return answer(key, HP_E_STALE_EPOCH);
     }
   }
-  if (auto known = known_.find(key); known != known_.end())
+  if (auto known = known_.find(key.Whole()); known != known_.end())
     return answer(key, known->second.outcome == Outcome::kCommitted ? HP_OK : HP_E_REFUSED);
   if (auto pending = pending_.find(key); pending != pending_.end()) {
     pending->second.answered = false;
@@ -191,7 +191,7 @@ void Engine::OnPush(NodeId peer, const MessageHead& head, Reader reader) {
     return;
   }
   std::memcpy(&raw, rest.data(), sizeof raw);
-  TxKey key{{raw.tx_node, raw.tx_sequence}, DatasetId(raw.dataset)};
+  TxKey key{{raw.tx_node, raw.tx_sequence}, DatasetId(raw.dataset), NodeId(raw.owner)};
   auto it = datasets_.find(DatasetId(head.dataset));
   if (it != datasets_.end()) {
     Dataset& ds = *it->second;

@@ -47,6 +47,7 @@
 #include "engine/state.h"
 #include "fabric/fabric.h"
 #include "log/redo_log.h"
+#include "view/freeze.h"
 
 namespace hotpot {
 
@@ -159,6 +160,7 @@ class Engine final : public FabricEvents {
   static Status Create(EngineConfig config, std::unique_ptr<Engine>* out);
   ~Engine() override;
   void Stop();
+  NodeId self() const { return self_; }
 
   // ---- the turn -------------------------------------------------------------------------------------------------------
   // Takes the turn for a call from outside, runs `body`, then does what the call made possible and gives the turn back.
@@ -256,7 +258,8 @@ class Engine final : public FabricEvents {
 
   // apply.cpp
   Status ApplyPart(Dataset& ds, const ParsedPart& part, bool own);
-  void ApplyPageFrozen(Dataset& ds, uint64_t page, const std::vector<Run>& runs, Bytes bytes, bool is_private, bool own);
+  void ApplyPageFrozen(Dataset& ds, uint64_t number, const std::vector<Run>& runs, Bytes bytes, Freeze* freeze, bool own);
+  Status BeginFreeze(Dataset& ds, uint64_t first, uint64_t count, std::optional<Freeze>* out);
   Status ApplyImage(Dataset& ds, Chunk& chunk, uint32_t page, const std::byte* bytes, uint64_t version);
   void MarkDirty(Dataset& ds, Chunk& chunk, uint32_t page);
   bool IsOwn(const Record& record) const { return record.key().tx.node == self_.value && (record.flags() & kRecordFromView); }
@@ -366,7 +369,7 @@ class Engine final : public FabricEvents {
   std::optional<CheckpointWork> checkpoint_;
   TimePoint checkpoint_retry_;
   std::vector<FaultEvent> fault_batch_;
-  std::vector<uint64_t> scan_scratch_;
+  std::vector<PageIndex> private_scratch_;
   hp_stats stats_{};
   bool stopping_ = false;
   bool long_sleep_ = false;  // the engine thread sleeps without a near deadline

@@ -145,6 +145,7 @@ void Engine::RetryLater(Dataset& ds, Chunk& chunk, const std::vector<uint32_t>& 
 void Engine::BecamePresent(Dataset& ds, uint64_t first, size_t pages) {
   bool wake = false;
   TimePoint now{};
+  if (ds.view) ds.view->ClearPoison(PageIndex(first), pages);
   for (uint64_t page = first; page < first + pages; page++) {
     Page& p = ds.At(ds.ChunkOf(page)).pages[ds.InChunk(page)];
     SetState(p, PageState::kPresent);
@@ -315,29 +316,23 @@ void Engine::DropCached(Dataset& ds, Chunk& chunk) {
     if (StateOf(chunk.pages[i]) == PageState::kPresent) present.push_back(i);
   uint64_t first_page = ds.PageOf(chunk.index, 0);
   if (!present.empty()) {
-    uint64_t address = ds.base + first_page * kPageSize;
-    uint64_t length = chunk.pages.size() * kPageSize;
-    bool frozen = ds.view && ds.view->writable();
-    if (frozen) {
-      faults_->Protect(address, length);
-      stats_.freezes++;
-      scan_scratch_.clear();
-      if (Status s = private_pages_->Scan(address, length, &scan_scratch_); !s.ok()) {
-        std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
-        std::abort();  // without knowing which pages are private, dropping could lose uncommitted stores
-      }
-      for (uint64_t i : scan_scratch_) {
-        if (StateOf(chunk.pages[i]) != PageState::kPresent) continue;
-        uint64_t page = first_page + i;
-        const std::byte* base = ds.front->page(PageIndex(page));
-        auto twin = ds.twins.find(page);
-        if (PagesEqual(ds.view->private_page(PageIndex(page)), twin != ds.twins.end() ? twin->second.get() : base)) {
-          ds.view->DropPrivate(PageIndex(page), 1);
+    std::optional<Freeze> freeze;
+    if (Status s = BeginFreeze(ds, first_page, chunk.pages.size(), &freeze); !s.ok()) {
+      std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
+      std::abort();  // without knowing which pages are private, dropping could lose uncommitted stores
+    }
+    if (freeze) {
+      std::vector<PageIndex> privates = freeze->private_pages();  // Settle takes out what it drops
+      for (PageIndex page : privates) {
+        if (StateOf(chunk.pages[page.value - first_page]) != PageState::kPresent) continue;
+        const std::byte* base = ds.front->page(page);
+        auto twin = ds.twins.find(page.value);
+        if (freeze->Settle(page, twin != ds.twins.end() ? twin->second.get() : base) == FrozenPage::kDropped) {
           if (twin != ds.twins.end()) ds.twins.erase(twin);
         } else if (twin == ds.twins.end()) {
           auto copy = std::make_unique<std::byte[]>(kPageSize);
           std::memcpy(copy.get(), base, kPageSize);
-          ds.twins.emplace(page, std::move(copy));
+          ds.twins.emplace(page.value, std::move(copy));
         }
       }
     }
@@ -355,7 +350,6 @@ void Engine::DropCached(Dataset& ds, Chunk& chunk) {
     }
     std::erase_if(present, [&](uint32_t i) { return StateOf(chunk.pages[i]) == PageState::kPresent; });
     ForRuns(present, [&](uint32_t first, size_t count) { ds.front->Punch(PageIndex(first_page + first), count); });
-    if (frozen) faults_->Unprotect(address, length);
   }
   // Answers under way were asked in the old circumstances: ask again for what somebody waits for.
   std::erase_if(fetches_, [&](const auto& f) {

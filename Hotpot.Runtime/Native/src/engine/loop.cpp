@@ -213,7 +213,7 @@ void Engine::Tick(TimePoint now) {
       it = ds->faults.erase(it);
       ds->At(ds->ChunkOf(page)).pages[ds->InChunk(page)].faulted = 0;
       stats_.failed_faults++;
-      if (!faults_->Poison(ds->base + page * kPageSize, kPageSize)) raise(SIGBUS);
+      if (!ds->view->Poison(PageIndex(page))) raise(SIGBUS);
     }
   }
   if (!prepare_queue_.empty()) TryPrepareQueue();

@@ -239,11 +239,14 @@ Status Engine::Discard(DatasetId id, std::span<const hp_range> ranges) {
   for (const hp_range& r : ranges) {
     if (r.length == 0) continue;
     uint64_t first = r.offset / kPageSize, last = (r.offset + r.length - 1) / kPageSize;
-    std::vector<uint64_t> privates;
-    if (Status s = private_pages_->Scan(ds->base + first * kPageSize, (last - first + 1) * kPageSize, &privates); !s.ok()) return s;
-    for (uint64_t i : privates) {
-      ds->view->DropPrivate(PageIndex(first + i), 1);
-      ds->twins.erase(first + i);
+    // Look without a freeze first: freezing an empty terabyte would fill page tables for it.
+    private_scratch_.clear();
+    if (Status s = ds->view->FindPrivate(*private_pages_, PageIndex(first), last - first + 1, &private_scratch_); !s.ok()) return s;
+    for (PageIndex page : private_scratch_) {
+      Freeze freeze(*ds->view, *private_pages_, page, 1);
+      if (!freeze.status().ok()) return freeze.status();
+      if (freeze.IsPrivate(page)) ds->view->DropPrivate(page, 1);
+      ds->twins.erase(page.value);
     }
   }
   return Status::Ok();
@@ -268,9 +271,9 @@ Status Engine::DatasetStats(DatasetId id, hp_dataset_stat* out) {
     for (const Page& p : chunk->pages) out->pages_present += static_cast<PageState>(p.state) == PageState::kPresent;
   }
   if (ds->view && ds->view->writable()) {
-    scan_scratch_.clear();
-    if (Status s = private_pages_->Scan(ds->base, ds->size, &scan_scratch_); !s.ok()) return s;
-    out->pages_private = scan_scratch_.size();
+    private_scratch_.clear();
+    if (Status s = ds->view->FindPrivate(*private_pages_, PageIndex(0), ds->page_count(), &private_scratch_); !s.ok()) return s;
+    out->pages_private = private_scratch_.size();
   }
   out->front_bytes = ds->front->AllocatedBytes();
   out->store_bytes = ds->store->AllocatedBytes();

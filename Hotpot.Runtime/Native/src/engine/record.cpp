@@ -10,9 +10,9 @@ bool Record::Parse(MessageBody bytes, uint32_t chunk_count, uint32_t chunk_pages
   Reader reader(r.bytes_);
   RecordHead head;
   if (!reader.Read(&head)) return false;
-  r.key_ = {{head.tx_node, head.tx_sequence}, DatasetId(head.dataset)};
+  r.key_ = {{head.tx_node, head.tx_sequence}, DatasetId(head.dataset), NodeId(head.owner)};
   r.flags_ = head.flags;
-  if (head.tx_node == 0 || head.dataset == 0 || head.part_count == 0 || head.part_count > head.participant_count) return false;
+  if (head.tx_node == 0 || head.dataset == 0 || head.owner == 0 || head.part_count == 0 || head.part_count > head.participant_count) return false;
   if (head.participant_count > r.bytes_.size() / sizeof(Participant)) return false;
   r.participants_.resize(head.participant_count);
   for (auto& p : r.participants_)
@@ -79,7 +79,7 @@ void Record::SetSequence(size_t part, Sequence sequence) {
 MessageBody Record::Only(const std::function<bool(const ParsedPart&)>& keep) const {
   MessageBody out;
   Writer w(&out);
-  RecordHead head{key_.tx.node, key_.tx.sequence, key_.dataset.value, flags_, static_cast<uint32_t>(participants_.size()), 0, 0};
+  RecordHead head{key_.tx.node, key_.tx.sequence, key_.dataset.value, key_.owner.value, flags_, static_cast<uint32_t>(participants_.size()), 0, 0};
   for (const auto& part : parts_) head.part_count += keep(part);
   w.Put(head);
   for (const auto& p : participants_) w.Put(p);
@@ -91,7 +91,7 @@ MessageBody Record::Only(const std::function<bool(const ParsedPart&)>& keep) con
 MessageBody BuildRecord(TxKey key, uint32_t flags, const std::vector<Participant>& participants, const std::vector<RecordPart>& parts) {
   MessageBody out;
   Writer w(&out);
-  w.Put(RecordHead{key.tx.node, key.tx.sequence, key.dataset.value, flags, static_cast<uint32_t>(participants.size()),
+  w.Put(RecordHead{key.tx.node, key.tx.sequence, key.dataset.value, key.owner.value, flags, static_cast<uint32_t>(participants.size()),
                    static_cast<uint32_t>(parts.size()), 0});
   for (const auto& p : participants) w.Put(p);
   for (const auto& part : parts) {

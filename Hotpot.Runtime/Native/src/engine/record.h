@@ -14,25 +14,27 @@
 
 namespace hotpot {
 
-struct TxKey {  // one participant of a transaction: its part on one dataset
+struct TxKey {  // one participant of a transaction: what one owner serves of it in one dataset
   TxId tx;
   DatasetId dataset;
+  NodeId owner;
   auto operator<=>(const TxKey&) const = default;
+  TxKey Whole() const { return {tx, dataset, NodeId(0)}; }  // of all owners: outcomes are remembered under it
 };
 struct TxKeyHash {
-  size_t operator()(const TxKey& k) const noexcept { return std::hash<TxId>{}(k.tx) * 31 + k.dataset.value; }
+  size_t operator()(const TxKey& k) const noexcept { return (std::hash<TxId>{}(k.tx) * 31 + k.dataset.value) * 31 + k.owner.value; }
 };
-inline TxKeyWire ToWire(const TxKey& k) { return {k.tx.node, k.tx.sequence, k.dataset.value}; }
-inline TxKey FromWire(const TxKeyWire& w) { return {{w.node, w.sequence}, DatasetId(w.dataset)}; }
+inline TxKeyWire ToWire(const TxKey& k) { return {k.tx.node, k.tx.sequence, k.dataset.value, k.owner.value}; }
+inline TxKey FromWire(const TxKeyWire& w) { return {{w.node, w.sequence}, DatasetId(w.dataset), NodeId(w.owner)}; }
 
 constexpr uint32_t kRecordFromView = 1;    // the deltas were diffed from a view: the commit node wants them back as pushes
 constexpr uint32_t kRecordOverlaps = 2;    // the commit node saw that another commit already changed bytes it changes
 
 struct RecordHead {
-  uint64_t tx_node, tx_sequence, dataset;
+  uint64_t tx_node, tx_sequence, dataset, owner;
   uint32_t flags, participant_count, part_count, reserved;
 };
-static_assert(sizeof(RecordHead) == 40);
+static_assert(sizeof(RecordHead) == 48);
 
 struct Participant {  // a chunk the whole transaction changes, at whatever owner
   uint64_t dataset;

@@ -43,11 +43,12 @@ Status Engine::TxOutcome(TxKey key, ChunkIndex chunk, bool refuse, hp_outcome* o
     return std::any_of(record.parts().begin(), record.parts().end(), [&](const ParsedPart& part) { return part.chunk == chunk; });
   };
   *out = HP_OUTCOME_UNKNOWN;
-  if (auto known = known_.find(key); known != known_.end()) {
+  if (auto known = known_.find(key.Whole()); known != known_.end()) {
     *out = known->second.outcome == Outcome::kCommitted ? HP_OUTCOME_COMMITTED : HP_OUTCOME_ABORTED;
     return Status::Ok();
   }
-  if (auto it = pending_.find(key); it != pending_.end() && has(it->second.record)) {
+  for (const auto& [other, pending] : pending_) {
+    if (other.Whole() != key.Whole() || !has(pending.record)) continue;
     *out = HP_OUTCOME_PREPARED;
     return Status::Ok();
   }

@@ -152,7 +152,7 @@ class Replayer final : public LogReplay {
     pending.answered = true;
     if (!Record::Parse(MessageBody(payload.begin(), payload.end()), it->second->chunk_count(), it->second->chunk_pages(), &pending.record)) return Damaged(lsn);
     TxKey key = pending.record.key();
-    if (!e_.known_.contains(key)) e_.pending_.insert_or_assign(key, std::move(pending));
+    e_.pending_.insert_or_assign(key, std::move(pending));
     return Status::Ok();
   }
 

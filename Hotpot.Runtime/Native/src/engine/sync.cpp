@@ -3,6 +3,7 @@
 // The receiver sends a digest of each of its pages; the source waits until no transaction is between prepare and commit on the chunk (new
 // ones wait in line), and sends whole pages where digests differ. The link is in order, and the receiver is in the configuration already (joining), so every
 // commit after the answer reaches it as a record, and every commit before it is in the answer.
+#define XXH_INLINE_ALL  // header only: no shared library to find at run time
 #include <xxhash.h>
 
 #include <algorithm>

@@ -47,9 +47,9 @@ static_assert(sizeof(PageHead) == 16);
 constexpr uint32_t kPageZero = 1;
 
 struct TxKeyWire {
-  uint64_t node, sequence, dataset;
+  uint64_t node, sequence, dataset, owner;
 };
-static_assert(sizeof(TxKeyWire) == 24);
+static_assert(sizeof(TxKeyWire) == 32);
 
 // A chunk entry inside a refusal, so that a fetcher that cannot run managed code still learns the new owner.
 struct ChunkEntryWire {

@@ -1,0 +1,239 @@
+// The native protocols between real engines: faults, commits, sharers, replicas, restarts.
+#include <atomic>
+#include <random>
+
+#include "cluster.h"
+
+namespace {
+using namespace hotpot::testing_support;
+
+template <class T>
+volatile T& At(std::byte* map, uint64_t offset) {
+  return *reinterpret_cast<volatile T*>(map + offset);
+}
+
+TEST(Engine, AStoreOnOneNodeIsLoadedOnAnotherThroughAFault) {
+  Cluster c(4);
+  c.Assign(0, {0, 1, 2});
+  std::byte* a = c[0].Map();
+  At<uint64_t>(a, 8) = 0x1122334455667788;
+  Cluster::Result r = c.Commit(0, {}, 0, 3);
+  ASSERT_EQ(r.status, HP_OK);
+  EXPECT_EQ(r.degree, 3u);
+  std::byte* replica = c[1].Map();
+  EXPECT_EQ(At<uint64_t>(replica, 8), 0x1122334455667788u);
+  std::byte* b = c[3].Map();
+  EXPECT_EQ(At<uint64_t>(b, 8), 0x1122334455667788u);
+  EXPECT_EQ(c[3].Stats().misses, 1u);
+}
+
+TEST(Engine, ASharerFetchesAndSeesLaterCommits) {
+  Cluster c(3, {}, 64 * kMiB, 1);
+  c.Assign(0, {0});
+  std::byte* a = c[0].Map();
+  std::byte* b = c[1].Map(false);
+  std::byte* d = c[2].Map();
+  for (uint64_t i = 0; i < 1024; i++) At<uint64_t>(a, i * 4096) = i + 1;
+  ASSERT_EQ(c.Commit(0).status, HP_OK);
+  for (uint64_t i = 0; i < 1024; i++) {
+    ASSERT_EQ(At<uint64_t>(b, i * 4096), i + 1);
+    ASSERT_EQ(At<uint64_t>(d, i * 4096), i + 1);
+  }
+  EXPECT_LT(c[1].Stats().fetch_requests, 200u) << "sequential misses are read ahead";
+  for (uint64_t i = 0; i < 1024; i += 3) At<uint64_t>(a, i * 4096) = i + 1000000;
+  ASSERT_EQ(c.Commit(0).status, HP_OK);
+  for (uint64_t i = 0; i < 1024; i++) {
+    uint64_t want = i % 3 == 0 ? i + 1000000 : i + 1;
+    ASSERT_EQ(At<uint64_t>(b, i * 4096), want) << i;
+    ASSERT_EQ(At<uint64_t>(d, i * 4096), want) << i;
+  }
+}
+
+TEST(Engine, TwoNodesThatStoreDifferentBytesOfOnePageKeepBoth) {
+  Cluster c(3);
+  c.Assign(0, {0, 1, 2});
+  std::byte* maps[3] = {c[0].Map(), c[1].Map(), c[2].Map()};
+  for (int round = 0; round < 50; round++) {
+    for (int n = 0; n < 3; n++)
+      for (uint64_t i = 0; i < 4096; i += 3) At<uint8_t>(maps[n], i + static_cast<uint64_t>(n) < 4096 ? i + static_cast<uint64_t>(n) : i) = static_cast<uint8_t>(round * 3 + n + 1);
+    for (size_t n = 0; n < 3; n++) ASSERT_EQ(c.Commit((n + static_cast<size_t>(round)) % 3).status, HP_OK);
+    std::vector<std::byte> want = c[0].Read(0, 4096);
+    for (uint64_t n = 0; n < 3; n++) {
+      EXPECT_EQ(c[n].Read(0, 4096), want);
+      EXPECT_EQ(std::memcmp(maps[n], want.data(), 4096), 0) << "node " << n << " round " << round;
+      EXPECT_EQ(static_cast<uint8_t>(want[300 + n]), static_cast<uint8_t>(round * 3 + static_cast<int>(n) + 1));
+    }
+  }
+}
+
+TEST(Engine, UncommittedStoresStayUntilCommitOrDiscard) {
+  Cluster c(2, {}, 64 * kMiB, 2);
+  c.Assign(0, {0, 1});
+  std::byte* a = c[0].Map();
+  std::byte* b = c[1].Map();
+  At<uint32_t>(b, 100) = 5;   // uncommitted on b
+  At<uint32_t>(a, 200) = 6;
+  ASSERT_EQ(c.Commit(0).status, HP_OK);
+  EXPECT_EQ(At<uint32_t>(b, 100), 5u);
+  EXPECT_EQ(At<uint32_t>(b, 200), 0u) << "a page with uncommitted stores keeps showing what the application saw";
+  hp_error error{};
+  ASSERT_EQ(hp_discard(c[1].engine(), kDataset, nullptr, 0, &error), HP_OK) << error.message;
+  EXPECT_EQ(At<uint32_t>(b, 100), 0u);
+  EXPECT_EQ(At<uint32_t>(b, 200), 6u);
+  EXPECT_EQ(c[1].Stats().twins, 0u);
+}
+
+TEST(Engine, FailOnConflictRefusesTheSameBytesOnly) {
+  Cluster c(2, {}, 64 * kMiB, 2);
+  c.Assign(0, {0, 1});
+  std::byte* a = c[0].Map();
+  std::byte* b = c[1].Map();
+  At<uint32_t>(a, 0) = 1;
+  At<uint32_t>(b, 64) = 2;
+  ASSERT_EQ(c.Commit(0, {}, HP_PREPARE_FAIL_ON_CONFLICT).status, HP_OK);
+  int32_t s;
+  do s = c.Commit(1, {}, HP_PREPARE_FAIL_ON_CONFLICT).status;
+  while (s == HP_E_BUSY);
+  ASSERT_EQ(s, HP_OK) << "other bytes of the page are no conflict";
+  At<uint32_t>(a, 128) = 3;
+  At<uint32_t>(b, 128) = 4;
+  ASSERT_EQ(c.Commit(0, {}, HP_PREPARE_FAIL_ON_CONFLICT).status, HP_OK);
+  EXPECT_EQ(c.Commit(1, {}, HP_PREPARE_FAIL_ON_CONFLICT).status, HP_E_CONFLICT);
+  EXPECT_EQ(At<uint32_t>(a, 128), 3u) << "nothing of the refused commit is applied";
+}
+
+TEST(Engine, ACommitOverThreeOwnersReachesAllNodes) {
+  Cluster c(3);
+  c.Assign(0, {0, 1, 2});
+  c.Assign(1, {1, 2, 0});
+  c.Assign(2, {2, 0, 1});
+  std::byte* a = c[0].Map();
+  for (uint64_t pages : {1u, 2u, 300u}) {
+    for (uint64_t p = 0; p < pages; p++)
+      for (uint64_t chunk = 0; chunk < 3; chunk++) At<uint64_t>(a, chunk * 4 * kMiB + p * 4096) = pages * 100000 + p;
+    ASSERT_EQ(c.Commit(0, {}, 0, 3).status, HP_OK);
+    for (size_t n = 0; n < 3; n++)
+      for (uint64_t chunk = 0; chunk < 3; chunk++)
+        for (uint64_t p = 0; p < pages; p++) {
+          uint64_t v;
+          std::memcpy(&v, c[n].Read(chunk * 4 * kMiB + p * 4096, 8).data(), 8);
+          ASSERT_EQ(v, pages * 100000 + p);
+        }
+  }
+}
+
+TEST(Engine, EverythingAcknowledgedIsThereAfterARestart) {
+  for (hp_medium medium : {HP_MEDIUM_PMEM, HP_MEDIUM_FILE}) {
+    NodeOptions options;
+    options.medium = medium;
+    Cluster c(2, options, 64 * kMiB, 2);
+    c.Assign(0, {0, 1});
+    std::mt19937_64 random(7);
+    std::vector<std::byte> want(4 * kMiB);
+    for (int i = 0; i < 200; i++) {
+      uint64_t offset = random() % (4 * kMiB - 9000);
+      std::vector<std::byte> bytes(random() % 9000 + 1);
+      for (auto& b : bytes) b = static_cast<std::byte>(random());
+      ASSERT_EQ(c.Write(static_cast<size_t>(i) % 2, offset, bytes.data(), bytes.size()).status, HP_OK);
+      std::memcpy(want.data() + offset, bytes.data(), bytes.size());
+    }
+    uint64_t incarnation = c[1].info().incarnation;
+    c[1].Stop();
+    hp_peer_remove(c[0].engine(), c[1].id(), incarnation);
+    c[1].Start();
+    EXPECT_EQ(c[1].info().incarnation, incarnation + 1);
+    c.Connect();
+    c.Open(c[1]);
+    hp_chunk_entry e = c.Entry(0, 2, {1, 0});
+    c.Install(e);
+    EXPECT_EQ(c[1].Read(0, 4 * kMiB), want);
+    EXPECT_EQ(c[0].Read(0, 4 * kMiB), want);
+  }
+}
+
+TEST(Engine, ALaggingReplicaIsSynchronised) {
+  Cluster c(3);
+  c.Assign(0, {0, 1});
+  std::byte* a = c[0].Map();
+  for (uint64_t p = 0; p < 700; p++) At<uint64_t>(a, p * 4096 + 16) = p + 1;
+  ASSERT_EQ(c.Commit(0).status, HP_OK);
+  c.Install(c.Entry(0, 2, {0, 1, 2}, HP_CHUNK_ACTIVE, 4));
+  uint64_t token = c[2].NextToken();
+  ASSERT_EQ(hp_chunk_sync(c[2].engine(), kDataset, 0, c[0].id(), token), HP_OK);
+  hp_completion done = c[2].Wait(token);
+  ASSERT_EQ(done.status, HP_OK);
+  EXPECT_EQ(done.value, 700u) << "only pages that differ travel";
+  c.Install(c.Entry(0, 2, {0, 1, 2}));
+  At<uint64_t>(a, 16) = 77;
+  EXPECT_EQ(c.Commit(0, {}, 0, 3).degree, 3u);
+  // Now the two others go, and the third serves alone from its own copy.
+  c.Install(c.Entry(0, 3, {2}));
+  std::vector<std::byte> page = c[2].Read(0, 4096);
+  uint64_t v;
+  std::memcpy(&v, page.data() + 16, 8);
+  EXPECT_EQ(v, 77u);
+}
+
+TEST(Engine, FewerReplicasThanAskedIsAnErrorAndNothingIsKept) {
+  Cluster c(2, {}, 64 * kMiB, 3);
+  c.Assign(0, {0, 1});
+  std::byte* a = c[0].Map();
+  At<uint64_t>(a, 0) = 1;
+  EXPECT_EQ(c.Commit(0, {}, 0, 3).status, HP_E_DEGREE);
+  EXPECT_EQ(c[1].Read(0, 8)[0], std::byte{0});
+  EXPECT_EQ(c.Commit(0, {}, 0, 2).status, HP_OK);
+}
+
+TEST(Engine, MisuseIsRefusedWithASentence) {
+  Cluster c(1, {}, 64 * kMiB, 1);
+  hp_error error{};
+  std::byte buffer[16];
+  EXPECT_EQ(hp_read(c[0].engine(), kDataset, 64 * kMiB - 8, 16, buffer, 100, &error), HP_E_RANGE);
+  EXPECT_NE(std::string(error.message).find("outside"), std::string::npos);
+  EXPECT_EQ(hp_read(c[0].engine(), 99, 0, 16, buffer, 100, &error), HP_E_NOT_FOUND);
+  hp_tx* tx = nullptr;
+  hp_txid id{};
+  uint64_t bytes = 0;
+  ASSERT_EQ(hp_tx_create(c[0].engine(), &tx, &id, &error), HP_OK);
+  EXPECT_EQ(hp_tx_collect(c[0].engine(), tx, kDataset, nullptr, 0, &bytes, &error), HP_E_NOT_MAPPED);
+  std::byte* a = c[0].Map();
+  EXPECT_EQ(hp_read(c[0].engine(), kDataset, 0, 16, a, 100, &error), HP_E_BUFFER_IN_VIEW);
+  std::vector<std::byte> much(33 * kMiB);
+  EXPECT_EQ(hp_tx_write(c[0].engine(), tx, kDataset, 0, much.data(), much.size(), &error), HP_E_LIMIT);
+  hp_tx_destroy(c[0].engine(), tx);
+}
+
+TEST(Engine, ReadersAndWritersOnAllNodesLoseNothing) {
+  Cluster c(3);
+  for (uint32_t chunk = 0; chunk < 3; chunk++) c.Assign(chunk, {chunk, (chunk + 1) % 3, (chunk + 2) % 3});
+  std::byte* maps[3] = {c[0].Map(), c[1].Map(), c[2].Map()};
+  // Each node adds to its own counters, eight to a page, in pages that all nodes share, while it commits again and again.
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> storers;
+  std::atomic<uint64_t> added[3]{};
+  for (uint64_t n = 0; n < 3; n++)
+    storers.emplace_back([&, n] {
+      for (uint64_t i = 0; !stop; i++) {
+        uint64_t where = (i % 3) * 4 * kMiB + (i % 40) * 4096 + n * 8;
+        At<uint64_t>(maps[n], where) = At<uint64_t>(maps[n], where) + 1;
+        added[n]++;
+      }
+    });
+  for (int round = 0; round < 60; round++) ASSERT_EQ(c.Commit(static_cast<size_t>(round) % 3).status, HP_OK);
+  stop = true;
+  for (auto& t : storers) t.join();
+  for (size_t n = 0; n < 3; n++) ASSERT_EQ(c.Commit(n).status, HP_OK);
+  for (size_t reader = 0; reader < 3; reader++) {
+    uint64_t sum[3]{};
+    for (uint64_t chunk = 0; chunk < 3; chunk++)
+      for (uint64_t p = 0; p < 40; p++)
+        for (uint64_t n = 0; n < 3; n++) {
+          uint64_t v;
+          std::memcpy(&v, maps[reader] + chunk * 4 * kMiB + p * 4096 + n * 8, 8);
+          sum[n] += v;
+        }
+    for (size_t n = 0; n < 3; n++) EXPECT_EQ(sum[n], added[n]) << "reader " << reader << " counters of " << n;
+  }
+}
+
+}  // namespace
