@@ -12,6 +12,7 @@ public interface IBarrierGrain : IGrainWithStringKey
     /// <see cref="BarrierBrokenException"/> or <see cref="HotpotTimeoutException"/>.
     /// </summary>
     [Alias("Arrive")]
+    [ResponseTimeout(GrainTimeouts.CallersOwn)]
     Task<long> ArriveAsync(BarrierArrival arrival, CancellationToken cancellationToken = default);
 }
 

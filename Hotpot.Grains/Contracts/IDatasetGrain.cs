@@ -9,10 +9,12 @@ public interface IDatasetGrain : IGrainWithStringKey
 {
     /// <summary>Called by the namespace grain at create; opens the dataset on every living node. Idempotent.</summary>
     [Alias("Initialize")]
+    [ResponseTimeout(GrainTimeouts.Long)]
     Task InitializeAsync(DatasetDescription description);
 
     /// <summary>Removes the dataset on every member; afterwards every call but this one fails. Idempotent.</summary>
     [Alias("Drop")]
+    [ResponseTimeout(GrainTimeouts.Long)]
     Task DropAsync();
 
     /// <summary>
@@ -20,6 +22,7 @@ public interface IDatasetGrain : IGrainWithStringKey
     /// entries of all chunks named. Throws <see cref="DegreeException"/> when fewer than <paramref name="minDegree"/> members live.
     /// </summary>
     [Alias("Assign")]
+    [ResponseTimeout(GrainTimeouts.Long)]
     Task<ChunkEntry[]> AssignAsync(ChunkIndex[] chunks, NodeId committingNode, int minDegree);
 
     /// <summary>The entries that changed after a version, from a chunk on, at most <see cref="ChunkMapPage.MaxEntries"/> of them.</summary>
@@ -37,14 +40,17 @@ public interface IDatasetGrain : IGrainWithStringKey
     /// one known is the death of the earlier one. Idempotent.
     /// </summary>
     [Alias("NodeJoined")]
+    [ResponseTimeout(GrainTimeouts.Long)]
     Task NodeJoinedAsync(DatasetDescription description, NodeIdentity node);
 
     /// <summary>An incarnation of a node is dead: fences every chunk it held. Every survivor calls this. Idempotent.</summary>
     [Alias("NodeDied")]
+    [ResponseTimeout(GrainTimeouts.Long)]
     Task NodeDiedAsync(NodeId node, Incarnation incarnation);
 
     /// <summary>A node is about to leave: its chunks go to other replicas, as far as there are any. Idempotent.</summary>
     [Alias("HandOver")]
+    [ResponseTimeout(GrainTimeouts.Long)]
     Task HandOverAsync(NodeId node, Incarnation incarnation);
 
     /// <summary>
@@ -52,6 +58,7 @@ public interface IDatasetGrain : IGrainWithStringKey
     /// Nodes call it until nothing is; the grain itself keeps no timer, so a crash of its silo stops nothing.
     /// </summary>
     [Alias("Maintain")]
+    [ResponseTimeout(GrainTimeouts.Long)]
     Task<DatasetHealth> MaintainAsync();
 
     [AlwaysInterleave]

@@ -12,6 +12,7 @@ public interface INamespaceGrain : IGrainWithStringKey
     /// the first call made, so a caller that lost the answer may simply ask again.
     /// </summary>
     [Alias("Create")]
+    [ResponseTimeout(GrainTimeouts.Long)]
     Task<DatasetDescription> CreateAsync(CreateDatasetRequest request);
 
     /// <summary>Returns null when no dataset has this name.</summary>
@@ -26,6 +27,7 @@ public interface INamespaceGrain : IGrainWithStringKey
 
     /// <summary>Removes the dataset and its bytes on every node. False when no dataset has this name.</summary>
     [Alias("Remove")]
+    [ResponseTimeout(GrainTimeouts.Long)]
     Task<bool> RemoveAsync(string name);
 }
 

@@ -42,6 +42,7 @@ public interface INodeGrain : IGrainWithStringKey
 
     /// <summary>Makes this node's copies equal to those of a complete replica, durably. Returns the pages copied.</summary>
     [Alias("SyncChunks")]
+    [ResponseTimeout(GrainTimeouts.Long)]
     Task<long> SyncChunksAsync(DatasetId dataset, ChunkIndex[] chunks, NodeId source);
 
     /// <summary>Reads committed bytes for a client without a silo; at most <see cref="RemoteLimits.MaxBytes"/>.</summary>
@@ -50,6 +51,7 @@ public interface INodeGrain : IGrainWithStringKey
 
     /// <summary>Commits explicit bytes for a client without a silo; at most <see cref="RemoteLimits.MaxBytes"/>.</summary>
     [Alias("Write")]
+    [ResponseTimeout(GrainTimeouts.Long)]
     Task<CommitResult> WriteAsync(DatasetId dataset, long offset, [Immutable] byte[] bytes, CommitOptions options);
 
     /// <summary>
@@ -67,6 +69,7 @@ public interface INodeGrain : IGrainWithStringKey
 
     /// <summary>SHA-256 of the committed bytes of a range as this node sees them.</summary>
     [Alias("Checksum")]
+    [ResponseTimeout(GrainTimeouts.Long)]
     Task<byte[]> ChecksumAsync(DatasetId dataset, ByteRange range);
 }
 

@@ -23,6 +23,13 @@ public interface IOwnerGrain : IGrainWithStringKey
     [Alias("Abort")]
     Task<PhaseResult> AbortAsync(TransactionId transaction);
 
+    /// <summary>
+    /// What became of a transaction's part on a chunk that this node owns and serves; <see cref="NotOwnerException"/> or
+    /// <see cref="BusyException"/> otherwise. An unknown transaction is refused for ever, durably, and reported as aborted.
+    /// </summary>
+    [Alias("GetOutcome")]
+    Task<OutcomeReport> GetOutcomeAsync(TransactionId transaction, ChunkIndex chunk);
+
     /// <summary>Every participant has committed; nobody will ask for the outcome any more.</summary>
     [Alias("Forget")]
     Task ForgetAsync(TransactionId transaction);
@@ -32,6 +39,7 @@ public interface IOwnerGrain : IGrainWithStringKey
     /// or <see cref="NotOwnerException"/>.
     /// </summary>
     [Alias("Acquire")]
+    [ResponseTimeout(GrainTimeouts.CallersOwn)]
     Task AcquireAsync(AcquireRequest request, CancellationToken cancellationToken = default);
 
     /// <summary>Gives a grant back. False when the node did not hold it (any more).</summary>
@@ -64,11 +72,26 @@ public sealed record PhaseResult
     /// <summary>Nodes that hold the bytes durably; the smallest over the participant's chunks.</summary>
     [Id(2)] public int Degree { get; init; }
 
+    /// <summary>The failure came after the transaction was prepared, so it may yet commit: only its outcome tells.</summary>
+    [Id(3)] public bool FailedAfterPrepare { get; init; }
+
     public bool IsOk => Status == HotpotStatus.Ok;
 
     public static PhaseResult Done(int degree) => new() { Degree = degree };
 
-    public static PhaseResult Failed(HotpotStatus status, string message) => new() { Status = status, Message = message };
+    public static PhaseResult Failed(HotpotStatus status, string message, int degree = 0) => new() { Status = status, Message = message, Degree = degree };
+}
+
+/// <summary>An owner's word on a transaction.</summary>
+[GenerateSerializer]
+[Immutable]
+[Alias("hotpot.OutcomeReport")]
+public sealed record OutcomeReport
+{
+    [Id(0)] public required TransactionOutcome Outcome { get; init; }
+
+    /// <summary>Counted replicas of the chunk; they hold whatever is committed.</summary>
+    [Id(1)] public required int Degree { get; init; }
 }
 
 /// <summary>What an owner needs to know to prepare.</summary>

@@ -1,0 +1,105 @@
+using Hotpot.Grains.Membership;
+
+namespace Hotpot.Grains.Barrier;
+
+// A named barrier.
+//
+// Scheme: BarrierRound holds one generation: who has arrived, and one completion that all of them wait for. The last arrival completes it and puts a new
+// round in its place within the same turn, so an arrival for the next generation can never be counted for this one, however
+// fast the participants come back.
+//
+// Death: while somebody waits, the grain watches the membership. A node on which a participant of this round, or of the one before it, ran and that has lost that
+// life breaks the round: those who wait get BarrierBrokenException. The round before counts because its participants are the ones expected
+// now; one that died between two rounds would otherwise be waited for in vain.
+//
+// Potential weakness: the rounds live in this activation. When its silo dies, those who wait get the host's error, as if a participant had died.
+[Reentrant]
+internal sealed class BarrierGrain(IClusterView cluster, TimeProvider time) : Grain, IBarrierGrain
+{
+    /// <summary>More than 64 nodes can sensibly run; a larger number is a mistake of the caller.</summary>
+    private const int MaxParticipants = 1 << 16;
+
+    // All are written by this grain's turns. The grain is reentrant: between two awaits a turn runs alone.
+    private BarrierRound _round = new(1, new Dictionary<Guid, BarrierRound.Place>());
+    private CancellationTokenSource? _watch;
+    private int _waiting;
+
+    public async Task<long> ArriveAsync(BarrierArrival arrival, CancellationToken cancellationToken = default)
+    {
+        if (arrival.Participants is < 1 or > MaxParticipants)
+            throw new InvalidRequestException($"A barrier of {arrival.Participants} participants is not possible; give 1 to {MaxParticipants}.");
+        cluster.Current.Live.TryGetValue(arrival.Node, out SiloAddress? silo);
+        if (!arrival.Node.IsNone && silo is null)
+            throw new NodeUnavailableException($"Node {arrival.Node} is not an active member of the cluster; start its silo.");
+
+        // No await before the end of this block: arriving and taking the next round's place are one step.
+        BarrierRound round = _round;
+        round.Arrive(arrival.Participant, arrival.Participants, arrival.Node, silo);
+        if (round.IsOver)
+            _round = round.Next();
+        EnsureWatching();
+        _waiting++;
+        try
+        {
+            return await round.Completion.WaitAsync(arrival.Timeout, time, cancellationToken);
+        }
+        catch (TimeoutException)
+        {
+            round.Withdraw(arrival.Participant);
+            throw new HotpotTimeoutException(
+                $"Only {round.Arrived} of {arrival.Participants} participants came to barrier '{this.GetPrimaryKeyString()}' within {arrival.Timeout}; check the others or wait longer.");
+        }
+        catch (OperationCanceledException)
+        {
+            round.Withdraw(arrival.Participant);
+            throw;
+        }
+        finally
+        {
+            _waiting--;
+            if (_waiting == 0)
+                StopWatching();
+        }
+    }
+
+    public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
+    {
+        StopWatching();
+        return Task.CompletedTask;
+    }
+
+    private void EnsureWatching()
+    {
+        if (_watch is not null)
+            return;
+        _watch = new CancellationTokenSource();
+        _ = WatchAsync(_watch.Token);
+    }
+
+    private void StopWatching()
+    {
+        _watch?.Cancel();
+        _watch?.Dispose();
+        _watch = null;
+    }
+
+    // Detached, in this grain's turns; it ends when nobody waits any more.
+    private async Task WatchAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await foreach (ClusterNodes nodes in cluster.WatchAsync(cancellationToken))
+            {
+                if (_round.FindLost(nodes) is not { } lost)
+                    continue;
+                _round.Break($"Node {lost} died, on which a participant of barrier '{this.GetPrimaryKeyString()}' ran; start again with the ones that are left.");
+                // Nobody is expected any more: who comes now begins afresh.
+                _round = _round.Next();
+            }
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            return;
+        }
+    }
+}

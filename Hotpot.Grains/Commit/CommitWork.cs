@@ -1,0 +1,114 @@
+using Hotpot.Grains.Acquire;
+using Hotpot.Grains.Node;
+
+namespace Hotpot.Grains.Commit;
+
+/// <summary>What a commit consists of: it can be collected into a new transaction as often as the commit is repeated.</summary>
+internal abstract class CommitWork
+{
+    public abstract IReadOnlyList<LocalDataset> Datasets { get; }
+
+    /// <summary>Puts the changes into a transaction; returns the changed bytes found.</summary>
+    public abstract long Collect(INodeEngine engine, INodeTransaction transaction);
+
+    /// <summary>The ranges that the transaction stays inside; only for datasets with a single writer.</summary>
+    public abstract ByteRange[] DeclaredRanges(DatasetId dataset);
+
+    protected static NotAcquiredException NotAcquired(DatasetDescription dataset) => new(
+        $"Dataset '{dataset.Name}' has a single writer and this node does not hold the grant for all pages of the commit; acquire them first.");
+
+    /// <summary>The granted ranges contain every byte of the range. The grants are in order and do not overlap.</summary>
+    protected static bool Covers(IReadOnlyList<ByteRange> granted, ByteRange range)
+    {
+        long covered = range.Offset;
+        foreach (ByteRange grant in granted)
+        {
+            if (grant.Offset > covered)
+                break;
+            covered = Math.Max(covered, grant.End);
+        }
+        return covered >= range.End;
+    }
+}
+
+/// <summary>Stores of the application to its mappings.</summary>
+internal sealed class StoresWork(IReadOnlyList<(LocalDataset Dataset, ByteRange[] Ranges)> scopes, Acquirer acquirer) : CommitWork
+{
+    // Written by Collect, read by DeclaredRanges after it, both by the one commit that owns this.
+    private readonly Dictionary<DatasetId, ByteRange[]> _declared = [];
+
+    public override IReadOnlyList<LocalDataset> Datasets => [.. scopes.Select(scope => scope.Dataset)];
+
+    public override long Collect(INodeEngine engine, INodeTransaction transaction)
+    {
+        long bytes = 0;
+        foreach ((LocalDataset dataset, ByteRange[] ranges) in scopes)
+        {
+            DatasetDescription description = dataset.Description;
+            bytes += description.Mode == SharingMode.SingleWriter
+                ? CollectGranted(engine, transaction, description, ranges)
+                : transaction.Collect(description.Id, ranges);
+        }
+        return bytes;
+    }
+
+    public override ByteRange[] DeclaredRanges(DatasetId dataset) => _declared.GetValueOrDefault(dataset, []);
+
+    /// <summary>
+    /// In a dataset with a single writer only granted pages may be committed. Ranges that are named must be granted. For the whole mapping the granted ranges
+    /// are collected, and a store anywhere else is an error rather than something silently left out.
+    /// </summary>
+    private long CollectGranted(INodeEngine engine, INodeTransaction transaction, DatasetDescription dataset, ByteRange[] ranges)
+    {
+        ByteRange[] granted = acquirer.HeldExclusively(dataset.Id);
+        if (ranges.Length > 0)
+        {
+            if (!ranges.All(range => Covers(granted, range)))
+                throw NotAcquired(dataset);
+            _declared[dataset.Id] = ranges;
+            return transaction.Collect(dataset.Id, ranges);
+        }
+        ByteRange[] outside = [.. Complement(granted, dataset.Size)];
+        if (outside.Length > 0)
+        {
+            using INodeTransaction probe = engine.CreateTransaction();
+            if (probe.Collect(dataset.Id, outside) > 0)
+                throw NotAcquired(dataset);
+        }
+        _declared[dataset.Id] = granted;
+        // No range would mean the whole mapping, of which nothing has changed.
+        return granted.Length == 0 ? 0 : transaction.Collect(dataset.Id, granted);
+    }
+
+    internal static IEnumerable<ByteRange> Complement(IEnumerable<ByteRange> ordered, long size)
+    {
+        long end = 0;
+        foreach (ByteRange range in ordered)
+        {
+            if (range.Offset > end)
+                yield return new ByteRange(end, range.Offset - end);
+            end = Math.Max(end, range.End);
+        }
+        if (end < size)
+            yield return new ByteRange(end, size - end);
+    }
+}
+
+/// <summary>Bytes that the caller brings along.</summary>
+internal sealed class BytesWork(LocalDataset dataset, long offset, ReadOnlyMemory<byte> bytes, Acquirer acquirer) : CommitWork
+{
+    private readonly ByteRange _range = new(offset, bytes.Length);
+
+    public override IReadOnlyList<LocalDataset> Datasets => [dataset];
+
+    public override long Collect(INodeEngine engine, INodeTransaction transaction)
+    {
+        DatasetDescription description = dataset.Description;
+        if (description.Mode == SharingMode.SingleWriter && !Covers(acquirer.HeldExclusively(description.Id), _range))
+            throw NotAcquired(description);
+        transaction.Write(description.Id, offset, bytes.Span);
+        return bytes.Length;
+    }
+
+    public override ByteRange[] DeclaredRanges(DatasetId id) => [_range];
+}

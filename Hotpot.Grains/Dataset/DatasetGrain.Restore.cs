@@ -1,0 +1,81 @@
+using Microsoft.Extensions.Logging;
+
+namespace Hotpot.Grains.Dataset;
+
+// Restoring the degree, in the background and in bounded slices, so that commits that need the grain get their turn in between.
+//
+// A chunk short of replicas gets new ones as joining: they receive every commit from then on but do not count. Then each copies the chunk from its owner, and
+// its joining bit is cleared, by a newer epoch. Commits go on meanwhile: one that meets an epoch change is told so and repeats.
+internal sealed partial class DatasetGrain
+{
+    /// <summary>Bytes that one slice copies: at 1 GB/s a turn of some 60 ms.</summary>
+    private const long PromoteSliceBytes = 64 << 20;
+
+    private const int RestoreSlice = 4096;
+
+    private async Task<bool> PromoteSliceAsync()
+    {
+        int slice = (int)Math.Clamp(PromoteSliceBytes >> Description.ChunkLog2, 1, RecoverSlice);
+        ChunkEntry[] joining = [.. _map.Assigned.Where(entry => entry.Phase == ChunkPhase.Active && entry.JoiningMask != 0).Take(slice)];
+        if (joining.Length == 0)
+            return false;
+        await DropLeftoversAsync(joining);
+        var copies = joining.SelectMany(entry => ConfigurationDecision.Joining(entry).Select(node => (node, entry.Owner, entry.Chunk)))
+            .GroupBy(copy => (copy.node, copy.Owner), copy => copy.Chunk);
+        long pages = 0;
+        foreach (var group in copies)
+            pages += await GrainFactory.NodeGrain(group.Key.node).SyncChunksAsync(Id, [.. group], group.Key.Owner);
+        await ChangeAsync([.. joining.Select(entry => ConfigurationDecision.Joining(entry).Aggregate(entry, PromoteOne))]);
+        LogPromoted(Description.Name, joining.Length, pages);
+        return true;
+
+        // Several at once make one new entry: only the last of the epochs is ever installed.
+        static ChunkEntry PromoteOne(ChunkEntry entry, NodeId node) => ConfigurationDecision.Promote(entry, node)!;
+    }
+
+    /// <summary>
+    /// A node that returns may still hold transactions as prepared that were decided without it. The copy it is about to make brings their result, so they are
+    /// dropped there; otherwise a later recovery would take them for evidence. Transactions under way are pending at the owner as well.
+    /// </summary>
+    private async Task DropLeftoversAsync(ChunkEntry[] joining)
+    {
+        Dictionary<TransactionId, PendingTransaction> pending = await GetPendingAsync();
+        foreach (PendingTransaction transaction in pending.Values)
+        {
+            foreach (NodeId node in transaction.PendingOn)
+            {
+                bool joinsEverywhere = true, wasDecided = false;
+                foreach ((DatasetId Dataset, ChunkIndex Chunk) part in transaction.Parts)
+                {
+                    ChunkEntry? here = part.Dataset == Id ? joining.FirstOrDefault(entry => entry.Chunk == part.Chunk && entry.IsJoining(node)) : null;
+                    if (here is not null)
+                        wasDecided |= !transaction.PendingOn.Contains(here.Owner);
+                    else if ((await CountedReplicasAsync(part)).Contains(node))
+                        joinsEverywhere = false;
+                }
+                if (!wasDecided)
+                    continue;
+                if (joinsEverywhere)
+                    await GrainFactory.NodeGrain(node).SettleAsync(transaction.Id, commit: false);
+                else
+                    await SettleAsync(other => other.Id == transaction.Id);
+            }
+        }
+    }
+
+    private async Task<bool> RestoreSliceAsync()
+    {
+        NodeId[] candidates = [.. Usable()];
+        ChunkEntry[] restored =
+        [
+            .. _map.Assigned.Select(entry => ConfigurationDecision.Restore(entry, Id, Description.Degree, candidates)).OfType<ChunkEntry>().Take(RestoreSlice),
+        ];
+        if (restored.Length == 0)
+            return false;
+        await ChangeAsync(restored);
+        return true;
+    }
+
+    [LoggerMessage(LogLevel.Information, "Dataset '{Dataset}' has new replicas for {Chunks} chunks ({Pages} pages copied).")]
+    private partial void LogPromoted(string dataset, int chunks, long pages);
+}

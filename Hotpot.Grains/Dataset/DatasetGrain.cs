@@ -1,0 +1,242 @@
+using Hotpot.Grains.Membership;
+using Microsoft.Extensions.Logging;
+
+namespace Hotpot.Grains.Dataset;
+
+// The configuration authority of one dataset. This file: state, storing, installing, reading. Its operations are in the partial files
+// beside it: Assign, Membership, Recovery, Restore.
+//
+// Problem: every node acts on a chunk map, and two nodes that act on different maps can lose a commit or serve an old page. So a change must be
+// decided once, survive this grain, and be known to every node that has the dataset open before anyone may rely on it.
+//
+// Scheme: every change goes through three gates, in this order.
+//   1. decide   pure functions (ConfigurationDecision, RecoveryDecision) make the next entries; epochs only grow
+//   2. store    one write under the storage's ETag; a second activation that tries the same loses with InconsistentStateException
+//   3. confirm  the entries are installed on every member that is not dead; only then does _published show them
+// A member confirms by answering; a member that does not answer is asked again until it does or the membership says that it is dead. Nothing is
+// believed about a node that is merely silent.
+//
+// Crash between store and confirm: the next activation does not know which entries were confirmed, so it holds all of them for unconfirmed and installs them
+// again (nodes ignore what they have). Until then readers get BusyException instead of a map that some member may not have.
+//
+// Turns: calls that change something do not interleave (the grain is not reentrant), so the fields below belong to one call at a time.
+// Reads are [AlwaysInterleave] and touch only _published, which is replaced whole.
+//
+// Invariants:
+//   1. _map equals what is stored, or this activation is going down;
+//   2. _published is _map minus what is unconfirmed: an entry in it is installed on every member that is not dead;
+//   3. an entry is replaced only by one that is newer by (epoch, phase) (ChunkMap.With asserts it).
+//
+// Potential weakness: a member whose disk refuses a new epoch holds up every change of the dataset until it is stopped; serving old
+// pages there would be worse.
+internal sealed partial class DatasetGrain(
+    [PersistentState("dataset", HotpotGrainsOptions.StorageName)] IPersistentState<DatasetState> state,
+    IClusterView cluster, TimeProvider time, ILogger<DatasetGrain> logger)
+    : Grain, IDatasetGrain
+{
+    private static readonly TimeSpan InstallRetryDelay = TimeSpan.FromMilliseconds(50);
+
+    // Both are written by the turns of changing calls only.
+    private ChunkMap _map = ChunkMap.Empty(0);
+    private HashSet<ChunkIndex> _unconfirmed = [];
+
+    // Written by the turns of changing calls, read by interleaved reads; null until the stored map has been confirmed once.
+    private ChunkMap? _published;
+
+    private DatasetId Id => DatasetId.Parse(this.GetPrimaryKeyString());
+
+    private DatasetDescription Description =>
+        state.State is { IsDropped: false, Description: { } description } ? description : throw DatasetNotFoundException.WithId(Id);
+
+    private IEnumerable<MemberRecord> Members => state.State.Members.Where(member => member.Phase != MemberPhase.Dead);
+
+    public override Task OnActivateAsync(CancellationToken cancellationToken)
+    {
+        if (state.State.Description is { } description && !state.State.IsDropped)
+        {
+            _map = state.State.Map.Length == 0
+                ? ChunkMap.Empty(description.ChunkCount)
+                : ChunkMapCodec.Decode(state.State.Map, description.ChunkCount);
+            _unconfirmed = [.. _map.Assigned.Select(entry => entry.Chunk)];
+            if (_unconfirmed.Count == 0)
+                _published = _map;
+        }
+        return Task.CompletedTask;
+    }
+
+    public async Task InitializeAsync(DatasetDescription description)
+    {
+        await AdoptAsync(description);
+        // Opening is a courtesy here: each node joins on its own before it uses the dataset, and one that is slow joins later.
+        await Task.WhenAll(cluster.Current.Live.Keys.Select(OpenOnAsync));
+
+        async Task OpenOnAsync(NodeId node)
+        {
+            try
+            {
+                await GrainFactory.NodeGrain(node).OpenDatasetAsync(description);
+            }
+            catch (Exception error) when (IsTransient(error))
+            {
+                LogOpenFailed(error, description.Name, node);
+            }
+        }
+    }
+
+    public async Task DropAsync()
+    {
+        if (state.State.IsDropped)
+            return;
+        NodeId[] members = [.. Members.Select(member => member.Node)];
+        DatasetState next = state.State.Copy();
+        next.IsDropped = true;
+        next.Map = [];
+        await StoreAsync(next);
+        _map = ChunkMap.Empty(0);
+        _unconfirmed = [];
+        _published = _map;
+        await Task.WhenAll(members.Concat(cluster.Current.Live.Keys).Distinct().Select(node =>
+            CallMemberAsync(node, grain => grain.DropDatasetAsync(Id))));
+    }
+
+    public Task<ChunkMapPage> GetMapAsync(ulong sinceVersion, ChunkIndex from)
+    {
+        ChunkMapPage page = Published().Page(sinceVersion, from);
+        return Task.FromResult(page with { Entries = Array.ConvertAll(page.Entries, ConfigurationDecision.ToInstall) });
+    }
+
+    public Task<ChunkEntry[]> GetEntriesAsync(ChunkIndex[] chunks)
+    {
+        ChunkMap map = Published();
+        return Task.FromResult<ChunkEntry[]>([.. chunks.Select(chunk => map[chunk]).OfType<ChunkEntry>().Select(ConfigurationDecision.ToInstall)]);
+    }
+
+    public Task<DatasetHealth> GetHealthAsync() => Task.FromResult(Health(workLeft: false));
+
+    /// <summary>Errors of a call that say nothing about what the node knows: it may be asked again.</summary>
+    private static bool IsTransient(Exception error) =>
+        error is OrleansException or TimeoutException or NodeUnavailableException or HotpotTimeoutException or PeerLostException or BusyException
+            or EngineClosedException;
+
+    private ChunkMap Published()
+    {
+        DatasetDescription description = Description;
+        return _published ?? throw new BusyException($"The chunk map of dataset '{description.Name}' is being confirmed after a restart; try again shortly.");
+    }
+
+    /// <summary>The first description that arrives is the dataset's, for ever.</summary>
+    private async Task AdoptAsync(DatasetDescription description)
+    {
+        if (state.State.IsDropped)
+            throw DatasetNotFoundException.WithId(description.Id);
+        if (state.State.Description is { } known)
+        {
+            if (known != description)
+                throw new DatasetMismatchException($"Dataset {description.Id} is known here as '{known.Name}' with other properties; open it by its name.");
+            return;
+        }
+        DatasetState next = state.State.Copy();
+        next.Description = description;
+        await StoreAsync(next);
+        _map = _published = ChunkMap.Empty(description.ChunkCount);
+    }
+
+    /// <summary>The three gates: the entries are decided, this stores and confirms them, together with what else changed.</summary>
+    private async Task ChangeAsync(IReadOnlyCollection<ChunkEntry> changes, Action<DatasetState>? alsoChange = null)
+    {
+        DatasetState next = state.State.Copy();
+        alsoChange?.Invoke(next);
+        ChunkMap map = changes.Count == 0 ? _map : _map.With(changes);
+        if (changes.Count > 0)
+            next.Map = ChunkMapCodec.Encode(map);
+        await StoreAsync(next);
+        CrashPoint.Hit(CrashPoint.AfterStore);
+        _map = map;
+        _unconfirmed.UnionWith(changes.Select(change => change.Chunk));
+        await ConfirmAsync();
+    }
+
+    private async Task StoreAsync(DatasetState next)
+    {
+        state.State = next;
+        try
+        {
+            await state.WriteStateAsync();
+        }
+        catch (Exception)
+        {
+            // Whether the write happened is unknown. This activation must not act on either state; the next one reads what is true.
+            DeactivateOnIdle();
+            throw;
+        }
+    }
+
+    /// <summary>Installs what is not known to be installed everywhere, then publishes it.</summary>
+    private async Task ConfirmAsync()
+    {
+        if (_unconfirmed.Count > 0)
+        {
+            ChunkEntry[] entries = [.. _unconfirmed.Order().Select(chunk => _map[chunk]!)];
+            await Task.WhenAll(Members.Select(member => InstallAsync(member.Node, entries)));
+            _unconfirmed.Clear();
+        }
+        _published = _map;
+    }
+
+    private async Task InstallAsync(NodeId node, IEnumerable<ChunkEntry> entries)
+    {
+        foreach (ChunkEntry[] batch in entries.Select(ConfigurationDecision.ToInstall).Chunk(ChunkMapPage.MaxEntries))
+            await CallMemberAsync(node, grain => grain.InstallMapAsync(Id, _map.Version, batch));
+    }
+
+    /// <summary>Calls a member until it has answered, or it has no need to: it is dead, or it is a new life that has not joined yet.</summary>
+    private async Task CallMemberAsync(NodeId node, Func<INodeGrain, Task> call)
+    {
+        while (true)
+        {
+            try
+            {
+                await call(GrainFactory.NodeGrain(node));
+                return;
+            }
+            catch (DatasetNotFoundException)
+            {
+                // A life of the node that has not opened the dataset: it takes the whole map when it joins.
+                return;
+            }
+            catch (Exception error) when (IsTransient(error))
+            {
+                ClusterNodes nodes = await cluster.RefreshAsync(CancellationToken.None);
+                if (nodes.IsGone(node))
+                    return;
+                LogMemberSilent(error, node, Id);
+            }
+            await Task.Delay(InstallRetryDelay, time);
+        }
+    }
+
+    private DatasetHealth Health(bool workLeft)
+    {
+        if (state.State is not { IsDropped: false, Description: { } description })
+            return new DatasetHealth();
+        ChunkEntry[] assigned = [.. _map.Assigned];
+        return new DatasetHealth
+        {
+            MapVersion = _map.Version,
+            Chunks = description.ChunkCount,
+            Assigned = (uint)assigned.Length,
+            Recovering = (uint)assigned.Count(entry => entry.Phase == ChunkPhase.Recovering),
+            Waiting = (uint)assigned.Count(entry => entry.Owner.IsNone),
+            Joining = (uint)assigned.Sum(entry => ConfigurationDecision.Joining(entry).Length),
+            ReplicasMissing = (uint)assigned.Sum(entry => Math.Max(0, description.Degree - (entry.Owner.IsNone ? 0 : entry.CountedReplicas))),
+            Members = [.. Members.Select(member => member.Node)],
+            WorkLeft = workLeft,
+        };
+    }
+
+    [LoggerMessage(LogLevel.Warning, "Dataset '{Dataset}' could not be opened on node {Node}; the node joins later by itself.")]
+    private partial void LogOpenFailed(Exception error, string dataset, NodeId node);
+
+    [LoggerMessage(LogLevel.Debug, "Node {Node} has not confirmed a change of dataset {Dataset}; it is asked again.")]
+    private partial void LogMemberSilent(Exception error, NodeId node, DatasetId dataset);
+}

@@ -1,0 +1,26 @@
+namespace Hotpot.Grains;
+
+/// <summary>The settings of the grains. All nodes of a cluster use the same.</summary>
+public sealed class HotpotGrainsOptions
+{
+    /// <summary>The name of the grain storage that holds the namespace and the chunk maps; the silo must register one under it.</summary>
+    public const string StorageName = "hotpot";
+
+    /// <summary>
+    /// Where views are mapped: the region of the address space that Hotpot takes for itself. The default, 16 TiB to 80 TiB, lies above
+    /// what a heap grows into and below the shared libraries and stacks of a 47-bit address space.
+    /// </summary>
+    public ulong RegionStart { get; set; } = 0x1000_0000_0000;
+
+    /// <summary>The first address behind the region.</summary>
+    public ulong RegionEnd { get; set; } = 0x5000_0000_0000;
+
+    /// <summary>How often a node looks for outstanding work of its datasets when nothing has told it to.</summary>
+    public TimeSpan MaintenanceInterval { get; set; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>How long a stopping silo tries to hand its chunks over before it leaves them to fail-over.</summary>
+    public TimeSpan HandOverTimeout { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long a remote client's read waits for pages.</summary>
+    public TimeSpan RemoteReadTimeout { get; set; } = TimeSpan.FromSeconds(20);
+}

@@ -1,0 +1,318 @@
+using System.Threading.Channels;
+using Hotpot.Grains.Acquire;
+using Hotpot.Grains.Commit;
+using Hotpot.Grains.Membership;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace Hotpot.Grains.Node;
+
+// This silo as a node: it keeps the engine's peers in step with the membership, joins every dataset, and sees to it that what the dataset grains have to do
+// gets done.
+//
+// Start:  when the silo is active, three loops begin.
+//   peers        each membership change: new lives are asked who they are and given to the engine; dead ones are taken from it, reported to every
+//                dataset grain and to the owners of grants
+//   join         every dataset of the namespace is opened and joined; Ready completes with that
+//   maintenance  after each change, and now and then, MaintainAsync of every dataset until it says that nothing is left. Every node does it; the grain
+//                is idempotent and a call without work costs little
+// Stop:   commits drain, then ownership is handed over while this silo is still an active member, then the loops end. The engine is
+//         closed by whoever created it, after the silo.
+//
+// Invariant: a life of a peer is given to the engine at most once, and never after a later life of the same node.
+internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<ISiloLifecycle>, IAsyncDisposable
+{
+    private static readonly TimeSpan RetryDelay = TimeSpan.FromMilliseconds(100);
+
+    private readonly Lazy<Engine> _native;
+    private readonly INodeEngine _engine;
+    private readonly IGrainFactory _grains;
+    private readonly DatasetRegistry _datasets;
+    private readonly Committer _committer;
+    private readonly Acquirer _acquirer;
+    private readonly IClusterView _cluster;
+    private readonly HotpotGrainsOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ILogger<HotpotNode> _logger;
+
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    // A full channel means that a round is due anyway, so one place is enough.
+    private readonly Channel<bool> _maintenance = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+
+    // Written by the peers loop only.
+    private readonly Dictionary<NodeId, Peer> _peers = [];
+
+    // Written by OnStart, before anyone awaits it.
+    private Task _loops = Task.CompletedTask;
+
+    public HotpotNode(
+        IServiceProvider services, INodeEngine engine, IGrainFactory grains, DatasetRegistry datasets, Committer committer, Acquirer acquirer,
+        IClusterView cluster, IOptions<HotpotGrainsOptions> options, TimeProvider time, ILogger<HotpotNode> logger)
+    {
+        // Lazy, so that tests of the protocols can run this class on an engine of their own.
+        _native = new Lazy<Engine>(() => (Engine)services.GetService(typeof(Engine))!);
+        _engine = engine;
+        _grains = grains;
+        _datasets = datasets;
+        _committer = committer;
+        _acquirer = acquirer;
+        _cluster = cluster;
+        _options = options.Value;
+        _time = time;
+        _logger = logger;
+    }
+
+    /// <summary>One life of another node, as the engine knows it.</summary>
+    private sealed record Peer(SiloAddress Silo, NodeIdentity Identity);
+
+    public NodeIdentity Identity => _engine.Identity;
+
+    public Engine Engine => _native.Value;
+
+    public ICommitter Committer => _committer;
+
+    public IAcquirer Acquirer => _acquirer;
+
+    public Task Ready => _ready.Task;
+
+    public async Task<DatasetDescription> OpenAsync(string name, CancellationToken cancellationToken)
+    {
+        DatasetDescription description = await _grains.NamespaceGrain().FindAsync(name) ?? throw DatasetNotFoundException.Named(name);
+        return (await _datasets.JoinAsync(description, cancellationToken)).Description;
+    }
+
+    public async Task<DatasetDescription> OpenAsync(DatasetId dataset, CancellationToken cancellationToken) =>
+        (await _datasets.OpenAsync(dataset, cancellationToken)).Description;
+
+    public void Participate(ISiloLifecycle lifecycle) =>
+        lifecycle.Subscribe(nameof(HotpotNode), ServiceLifecycleStage.Active, OnStart, OnStop);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stopping.CancelAsync();
+        _committer.Stop();
+        await _loops;
+        _stopping.Dispose();
+    }
+
+    private Task OnStart(CancellationToken cancellationToken)
+    {
+        _loops = Task.WhenAll(
+            Task.Run(WatchPeersAsync, CancellationToken.None), Task.Run(JoinAllAsync, CancellationToken.None), Task.Run(MaintainAsync, CancellationToken.None));
+        return Task.CompletedTask;
+    }
+
+    private async Task OnStop(CancellationToken cancellationToken)
+    {
+        using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(_options.HandOverTimeout);
+        try
+        {
+            await _committer.DrainAsync(limit.Token);
+            await HandOverAsync(limit.Token);
+        }
+        catch (Exception error) when (error is OperationCanceledException or OrleansException or TimeoutException or HotpotException)
+        {
+            // The others find this node gone and fail over; that takes longer and loses nothing.
+            LogHandOverFailed(error);
+        }
+        await _stopping.CancelAsync();
+        _committer.Stop();
+        await _loops;
+    }
+
+    private async Task HandOverAsync(CancellationToken cancellationToken)
+    {
+        foreach (LocalDataset dataset in _datasets.All)
+        {
+            IDatasetGrain grain = _grains.DatasetGrain(dataset.Description.Id);
+            await grain.HandOverAsync(Identity.Node, Identity.Incarnation).WaitAsync(cancellationToken);
+            // Handed over when the new owners serve: until then this node is still needed as a source.
+            DatasetHealth health;
+            do
+            {
+                health = await grain.MaintainAsync().WaitAsync(cancellationToken);
+            }
+            while (health.WorkLeft && health.Recovering > health.Waiting);
+        }
+    }
+
+    // ---- peers ---------------------------------------------------------------------------------------------------------
+
+    private Task WatchPeersAsync() => UntilStoppedAsync(async () =>
+    {
+        await foreach (ClusterNodes nodes in _cluster.WatchAsync(_stopping.Token))
+        {
+            foreach ((NodeId node, Peer peer) in _peers.Where(pair => nodes.IsDead(pair.Key, pair.Value.Silo)).ToArray())
+            {
+                _peers.Remove(node);
+                await ReportDeathAsync(peer.Identity);
+            }
+            foreach ((NodeId node, SiloAddress silo) in nodes.Live.Where(pair => pair.Key != Identity.Node && !_peers.ContainsKey(pair.Key)))
+                await GreetAsync(node, silo);
+            _maintenance.Writer.TryWrite(true);
+        }
+    });
+
+    /// <summary>Learns who a new life is. Gives up when that life is over; the watch then reports the next one.</summary>
+    private async Task GreetAsync(NodeId node, SiloAddress silo)
+    {
+        while (!_cluster.Current.IsDead(node, silo))
+        {
+            try
+            {
+                NodeIdentity identity = await _grains.NodeGrain(node).GetIdentityAsync().WaitAsync(_stopping.Token);
+                if (identity.Protocol != NodeIdentity.CurrentProtocol)
+                {
+                    LogVersionMismatch(node, identity.Protocol, NodeIdentity.CurrentProtocol);
+                    return;
+                }
+                _engine.SetPeer(identity);
+                _peers[node] = new Peer(silo, identity);
+                LogPeer(node, identity.Incarnation, identity.FabricAddress);
+                return;
+            }
+            catch (Exception error) when (IsTransient(error))
+            {
+                LogGreetFailed(error, node);
+            }
+            await Task.Delay(RetryDelay, _time, _stopping.Token);
+        }
+    }
+
+    private async Task ReportDeathAsync(NodeIdentity dead)
+    {
+        _engine.RemovePeer(dead.Node, dead.Incarnation);
+        LogDead(dead.Node, dead.Incarnation);
+        foreach (LocalDataset dataset in _datasets.All)
+        {
+            dataset.Owned.HolderDied(dead.Node, dead.Incarnation);
+            try
+            {
+                await _grains.DatasetGrain(dataset.Description.Id).NodeDiedAsync(dead.Node, dead.Incarnation).WaitAsync(_stopping.Token);
+            }
+            catch (Exception error) when (IsTransient(error))
+            {
+                // Every other node reports it too, and maintenance finds it in the membership.
+                LogReportFailed(error, dead.Node, dataset.Description.Name);
+            }
+        }
+    }
+
+    // ---- datasets ------------------------------------------------------------------------------------------------------
+
+    private async Task JoinAllAsync()
+    {
+        try
+        {
+            await UntilStoppedAsync(async () =>
+            {
+                foreach (DatasetDescription description in await _grains.NamespaceGrain().ListAsync().WaitAsync(_stopping.Token))
+                {
+                    try
+                    {
+                        await _datasets.JoinAsync(description, _stopping.Token);
+                    }
+                    catch (DatasetNotFoundException)
+                    {
+                        // Removed since the list was made.
+                        LogRemovedMeanwhile(description.Name);
+                    }
+                }
+                _ready.TrySetResult();
+                _maintenance.Writer.TryWrite(true);
+            });
+        }
+        catch (HotpotException error)
+        {
+            LogJoinFailed(error);
+            _ready.TrySetException(error);
+        }
+    }
+
+    private Task MaintainAsync() => UntilStoppedAsync(async () =>
+    {
+        while (true)
+        {
+            foreach (LocalDataset dataset in _datasets.All)
+                await MaintainAsync(dataset);
+            using CancellationTokenSource round = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token);
+            Task<bool> signal = _maintenance.Reader.ReadAsync(round.Token).AsTask();
+            await Task.WhenAny(signal, Task.Delay(_options.MaintenanceInterval, _time, round.Token));
+            await round.CancelAsync();
+            _stopping.Token.ThrowIfCancellationRequested();
+        }
+    });
+
+    private async Task MaintainAsync(LocalDataset dataset)
+    {
+        try
+        {
+            IDatasetGrain grain = _grains.DatasetGrain(dataset.Description.Id);
+            while ((await grain.MaintainAsync().WaitAsync(_stopping.Token)).WorkLeft)
+                _stopping.Token.ThrowIfCancellationRequested();
+        }
+        catch (Exception error) when (IsTransient(error) || error is HotpotException)
+        {
+            // The next round does it again; the state that drives it is stored.
+            LogMaintenanceFailed(error, dataset.Description.Name);
+        }
+    }
+
+    private static bool IsTransient(Exception error) =>
+        error is OrleansException or TimeoutException or NodeUnavailableException or HotpotTimeoutException or PeerLostException or BusyException;
+
+    /// <summary>Runs a loop, again after an error that passes, until this node stops.</summary>
+    private async Task UntilStoppedAsync(Func<Task> loop)
+    {
+        while (!_stopping.IsCancellationRequested)
+        {
+            try
+            {
+                await loop();
+                return;
+            }
+            catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception error) when (IsTransient(error))
+            {
+                LogLoopFailed(error);
+                await Task.Delay(RetryDelay, _time, CancellationToken.None);
+            }
+        }
+    }
+
+    [LoggerMessage(LogLevel.Information, "Node {Node}, incarnation {Incarnation}, is up at {Address}.")]
+    private partial void LogPeer(NodeId node, Incarnation incarnation, string address);
+
+    [LoggerMessage(LogLevel.Warning, "Node {Node}, incarnation {Incarnation}, is dead.")]
+    private partial void LogDead(NodeId node, Incarnation incarnation);
+
+    [LoggerMessage(LogLevel.Error, "Node {Node} speaks protocol {Theirs} and this node {Ours}; install the same version on both. It is not connected.")]
+    private partial void LogVersionMismatch(NodeId node, uint theirs, uint ours);
+
+    [LoggerMessage(LogLevel.Debug, "Node {Node} did not say who it is; it is asked again.")]
+    private partial void LogGreetFailed(Exception error, NodeId node);
+
+    [LoggerMessage(LogLevel.Warning, "The death of node {Node} could not be reported to dataset '{Dataset}'; maintenance will find it.")]
+    private partial void LogReportFailed(Exception error, NodeId node, string dataset);
+
+    [LoggerMessage(LogLevel.Information, "Dataset '{Dataset}' was removed while this node started.")]
+    private partial void LogRemovedMeanwhile(string dataset);
+
+    [LoggerMessage(LogLevel.Error, "This node could not join its datasets.")]
+    private partial void LogJoinFailed(Exception error);
+
+    [LoggerMessage(LogLevel.Debug, "Maintenance of dataset '{Dataset}' did not finish; it is repeated.")]
+    private partial void LogMaintenanceFailed(Exception error, string dataset);
+
+    [LoggerMessage(LogLevel.Debug, "A loop of this node met an error that passes and begins again.")]
+    private partial void LogLoopFailed(Exception error);
+
+    [LoggerMessage(LogLevel.Warning, "This node could not hand its chunks over; the others take them by fail-over.")]
+    private partial void LogHandOverFailed(Exception error);
+}

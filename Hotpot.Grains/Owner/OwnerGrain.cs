@@ -1,0 +1,105 @@
+using Hotpot.Grains.Node;
+using Hotpot.Grains.Placement;
+
+namespace Hotpot.Grains.Owner;
+
+/// <summary>
+/// The commit phases and grants of the chunks that this node owns in one dataset. Reentrant: a prepare waits in the engine for locked pages while
+/// the commit that unlocks them comes through this same grain. Nothing is kept here; the engine and the node hold all state.
+/// </summary>
+[Reentrant]
+[OnNode]
+internal sealed class OwnerGrain : Grain, IOwnerGrain
+{
+    private readonly INodeEngine _engine;
+    private readonly DatasetRegistry _datasets;
+    private readonly DatasetId _dataset;
+
+    public OwnerGrain(INodeEngine engine, DatasetRegistry datasets)
+    {
+        _engine = engine;
+        _datasets = datasets;
+        (_dataset, NodeId node) = GrainKeys.ParseOwner(this.GetPrimaryKeyString());
+        // A misplaced activation would prepare on the wrong engine; the commit node then asks again by the new map.
+        if (node != engine.Identity.Node)
+            throw new NodeUnavailableException($"Node {node} was looked for on node {engine.Identity.Node}; try again when the membership has settled.");
+    }
+
+    public async Task<PhaseResult> PrepareAsync(PrepareRequest request)
+    {
+        if (CheckGrants(request) is { } refusal)
+            return refusal;
+        return ToResult(await _engine.PrepareAsync(
+            request.Transaction, _dataset, request.FailOnConflict, request.MinDegree, request.LockTimeout), $"Preparing transaction {request.Transaction} failed");
+    }
+
+    public async Task<PhaseResult> CommitAsync(PrepareRequest request)
+    {
+        PhaseResult prepared = await PrepareAsync(request);
+        if (!prepared.IsOk)
+            return prepared;
+        PhaseResult committed = await CommitPreparedAsync(request.Transaction);
+        return committed.IsOk ? committed : committed with { FailedAfterPrepare = true };
+    }
+
+    public async Task<PhaseResult> CommitPreparedAsync(TransactionId transaction) =>
+        ToResult(await _engine.CommitAsync(transaction, _dataset), $"Committing transaction {transaction} failed");
+
+    public async Task<PhaseResult> AbortAsync(TransactionId transaction) =>
+        ToResult(await _engine.AbortAsync(transaction, _dataset), $"Aborting transaction {transaction} failed");
+
+    public async Task<OutcomeReport> GetOutcomeAsync(TransactionId transaction, ChunkIndex chunk)
+    {
+        // A new life of this node that has not joined yet, or one that lost the chunk, must not refuse in the owner's name.
+        ChunkEntry? entry = _datasets.Get(_dataset).Map.Find(chunk);
+        NodeId self = _engine.Identity.Node;
+        if (entry?.Owner != self)
+            throw new NotOwnerException($"Node {self} does not own chunk {chunk} of dataset {_dataset} now; fetch the new map and ask its owner.");
+        if (entry.Phase != ChunkPhase.Active)
+            throw new BusyException($"Chunk {chunk} of dataset {_dataset} is recovering; try again shortly.");
+        TransactionOutcome outcome = await _engine.OutcomeAsync(transaction, _dataset, chunk, refuse: true);
+        return new OutcomeReport
+        {
+            Outcome = outcome == TransactionOutcome.Unknown ? TransactionOutcome.Aborted : outcome,
+            Degree = entry.CountedReplicas,
+        };
+    }
+
+    public Task ForgetAsync(TransactionId transaction)
+    {
+        _engine.Forget(transaction, _dataset);
+        return Task.CompletedTask;
+    }
+
+    public Task AcquireAsync(AcquireRequest request, CancellationToken cancellationToken = default) =>
+        _datasets.Get(_dataset).Owned.AcquireAsync(request, cancellationToken);
+
+    public Task<bool> ReleaseAsync(GrantHolder holder, ByteRange range) =>
+        Task.FromResult(_datasets.Get(_dataset).Owned.Release(holder, range));
+
+    public Task HolderDiedAsync(NodeId node, Incarnation incarnation)
+    {
+        _datasets.Get(_dataset).Owned.HolderDied(node, incarnation);
+        return Task.CompletedTask;
+    }
+
+    public Task<GrantInfo[]> ListGrantsAsync() => Task.FromResult(_datasets.Get(_dataset).Owned.List());
+
+    /// <summary>In a single-writer dataset the ranges that the commit stays inside must be granted to the commit node, by this owner's own books.</summary>
+    private PhaseResult? CheckGrants(PrepareRequest request)
+    {
+        LocalDataset local = _datasets.Get(_dataset);
+        if (local.Description.Mode != SharingMode.SingleWriter)
+            return null;
+        GrantHolder holder = new() { Node = request.Transaction.Node, Incarnation = request.Transaction.Incarnation };
+        return request.Ranges.Length > 0 && local.Owned.AreHeldExclusively(holder, request.Ranges)
+            ? null
+            : PhaseResult.Failed(
+                HotpotStatus.NotAcquired,
+                $"Dataset '{local.Description.Name}' has a single writer and node {holder.Node} does not hold the grant for its pages any more; acquire them again and repeat the commit.");
+    }
+
+    private static PhaseResult ToResult(Completion completion, string what) => completion.Succeeded
+        ? PhaseResult.Done(completion.Degree)
+        : PhaseResult.Failed(completion.Status, completion.ToException(what).Message, completion.Degree);
+}
