@@ -61,6 +61,8 @@ namespace {
 // Accepted connections that have not proved themselves; each costs a 64 KiB buffer, so 4 MiB at most. When one more
 // comes the oldest goes, so strangers cannot keep members out by holding places.
 constexpr size_t kMaxStrangers = 64;
+// How long a dead link's transport may take to let go of its buffers. It waits for nothing outside this machine.
+constexpr std::chrono::milliseconds kBurialMs{2000};
 constexpr std::chrono::milliseconds kBackOffMin{10}, kBackOffMax{1000}, kBackOffUnknown{100};
 // Events taken from the kernel at once; more stay there.
 constexpr int kEventsPerTurn = 64;
@@ -198,6 +200,10 @@ class FabricImpl final : public Fabric, private LinkOwner {
 };
 
 FabricImpl::~FabricImpl() {
+  for (const auto& link : links_) link->Kill(HP_OK, "The fabric was stopped.");
+  const auto deadline = Clock::now() + kBurialMs;
+  while (dead_links_ > 0 && Clock::now() < deadline) BuryLinks();
+  for (const auto& link : links_) link->AbandonLane();
   links_.clear();
   if (listener_ >= 0) close(listener_);
   if (epoll_ >= 0) close(epoll_);
@@ -344,7 +350,8 @@ int FabricImpl::NextTimeoutMs() const {
   if (!loopback_.empty() || !notices_.empty() || dead_links_ > 0) return 0;
   auto next = Clock::time_point::max();
   for (const auto& link : links_) {
-    if (link->state() != Link::State::kUp) next = std::min(next, link->deadline());
+    if (link->state() != Link::State::kUp && link->state() != Link::State::kDead)
+      next = std::min(next, link->deadline());
   }
   for (const auto& [node, peer] : peers_) {
     if (peer.link == nullptr && self_.node < node) next = std::min(next, peer.next_dial);
@@ -447,8 +454,13 @@ int FabricImpl::RunTimers() {
 void FabricImpl::BuryLinks() {
   if (dead_links_ == 0) return;
   std::erase_if(lanes_, [](const Link* link) { return link->state() == Link::State::kDead; });
-  std::erase_if(links_, [](const std::unique_ptr<Link>& link) { return link->state() == Link::State::kDead; });
-  dead_links_ = 0;
+  dead_links_ -= std::erase_if(links_, [](const std::unique_ptr<Link>& link) {
+    if (link->state() != Link::State::kDead) return false;
+    if (link->Bury()) return true;
+    if (Clock::now() < link->died() + kBurialMs) return false;
+    link->AbandonLane();
+    return true;
+  });
 }
 
 void FabricImpl::Dial(Peer& peer, Clock::time_point now) {

@@ -29,6 +29,8 @@ class Lane {
   virtual int EventFd() const = 0;
   // False when there is something to do: call Progress() instead of sleeping.
   virtual bool Arm() = 0;
+  // Starts the end, or goes on with it; true when the lane may be destroyed. Nothing is reported any more.
+  virtual bool Close() = 0;
   virtual size_t unsent_bytes() const = 0;  // given to Send, not yet taken over by the transport
 };
 

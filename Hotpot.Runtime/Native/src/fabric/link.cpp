@@ -188,6 +188,7 @@ void Link::Kill(hp_status code, std::string reason) {
   status_ = Status::Error(code, std::move(reason));
   // Closing the descriptor takes it out of the epoll set. Whatever the peer has not read yet is lost, as the contract
   // says.
+  died_ = Clock::now();
   stream_.Close();
   owner_.LinkDead(*this);
 }

@@ -62,7 +62,8 @@ class Link final : private LaneEvents {
   // Whom the link is to or from; an acceptor's is 0 before Hello and a mere claim before Admit.
   NodeId peer() const { return called_ ? called_ : handshake_.peer(); }
   Incarnation peer_incarnation() const { return handshake_.peer_incarnation(); }
-  Clock::time_point deadline() const { return deadline_; }
+  Clock::time_point deadline() const { return deadline_; }  // of every state but kUp and kDead
+  Clock::time_point died() const { return died_; }
   int fd() const { return stream_.fd(); }
   uint32_t lane_kind() const { return lane_kind_; }
   // Null when there is none, or none that may be used any more.
@@ -71,6 +72,11 @@ class Link final : private LaneEvents {
   uint64_t TokenOut() const { return handshake_.Token(dialer()); }
   uint64_t TokenIn() const { return handshake_.Token(!dialer()); }
   LaneEvents& lane_events() { return *this; }
+  // For a dead link: true when it may be destroyed. Asked again until it is, or AbandonLane is called.
+  bool Bury() { return !lane_ || lane_->Close(); }
+  // Gives up a transport that does not let go of its buffers. It must not be destroyed while it may use them, so it
+  // never is.
+  void AbandonLane() { (void)lane_.release(); }
 
   // Why the link is dead. status().code is HP_E_KEY, HP_E_VERSION, HP_E_LIMIT, or HP_E_PEER_LOST for all else.
   const Status& status() const { return status_; }
@@ -115,7 +121,7 @@ class Link final : private LaneEvents {
   Handshake handshake_;
   std::unique_ptr<Lane> lane_;  // kept until the link is destroyed: a lane must not die inside its own callback
   State state_;
-  Clock::time_point deadline_;
+  Clock::time_point deadline_, died_;
   uint32_t lane_kind_ = 0;
   bool lane_connected_ = false;  // we have the peer's address and have an endpoint
   bool lane_open_ = false;       // the peer's opening message has come

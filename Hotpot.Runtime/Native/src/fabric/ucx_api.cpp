@@ -51,7 +51,8 @@ Status LoadOnce() {
       Resolve(ucp, "ucp_worker_get_efd", &api.worker_get_efd) && Resolve(ucp, "ucp_worker_arm", &api.worker_arm) &&
       Resolve(ucp, "ucp_worker_progress", &api.worker_progress) &&
       Resolve(ucp, "ucp_worker_set_am_recv_handler", &api.worker_set_am_recv_handler) &&
-      Resolve(ucp, "ucp_ep_create", &api.ep_create) && Resolve(ucp, "ucp_am_send_nbx", &api.am_send_nbx) &&
+      Resolve(ucp, "ucp_ep_create", &api.ep_create) && Resolve(ucp, "ucp_ep_close_nbx", &api.ep_close_nbx) &&
+      Resolve(ucp, "ucp_am_send_nbx", &api.am_send_nbx) &&
       Resolve(ucp, "ucp_am_recv_data_nbx", &api.am_recv_data_nbx) &&
       Resolve(ucp, "ucp_request_free", &api.request_free) && Resolve(ucs, "ucs_status_string", &api.status_string);
   if (!complete)

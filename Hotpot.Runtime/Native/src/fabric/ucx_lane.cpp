@@ -36,6 +36,23 @@ Status UcxLane::Open(ucp_context_h context) {
   return status == UCS_OK ? Status::Ok() : failed(status);
 }
 
+bool UcxLane::Close() {
+  if (!closing_) {
+    closing_ = true;
+    if (network_ && endpoint_ != nullptr) {
+      ucp_request_param_t param{};
+      param.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS;
+      param.flags = UCP_EP_CLOSE_FLAG_FORCE;
+      const ucs_status_ptr_t request = UcxApi::Get().ep_close_nbx(endpoint_, &param);
+      if (UCS_PTR_IS_PTR(request)) UcxApi::Get().request_free(request);  // lets it finish by itself
+    }
+  }
+  // Over shared memory nothing refers to our buffers: what is sent has been copied, and there is no rendezvous.
+  if (!network_ || (outgoing_.empty() && receiving_ == 0)) return true;
+  (void)UcxApi::Get().worker_progress(worker_);
+  return outgoing_.empty() && receiving_ == 0;
+}
+
 UcxLane::~UcxLane() {
   closing_ = true;
   // Takes the endpoint with it. Sends that were waiting are cancelled through SentCallback; what UCX does not cancel is
@@ -190,6 +207,8 @@ ucs_status_t UcxLane::Hold(const wire::LaneHeader& header, void* data, size_t le
   } else if (request == nullptr) {
     held.complete = true;
     DeliverHeld();
+  } else {
+    ++receiving_;
   }
   return UCS_INPROGRESS;  // the descriptor belongs to the receive now
 }
@@ -197,6 +216,7 @@ ucs_status_t UcxLane::Hold(const wire::LaneHeader& header, void* data, size_t le
 void UcxLane::ReceivedCallback(void* request, ucs_status_t status, size_t, void* user_data) {
   auto* const held = static_cast<Held*>(user_data);
   UcxLane* const lane = held->lane;
+  --lane->receiving_;
   UcxApi::Get().request_free(request);
   if (status != UCS_OK)
     return lane->Broken(std::string("UCX could not receive from the peer: ") + UcxApi::Get().status_string(status));

@@ -5,6 +5,8 @@
 // ring for each link that is the link's end and nobody else's, and the end is simple: the worker is destroyed with all
 // it holds, in whatever state. UCX has no other way to get rid of a dead shared-memory peer, because forced close needs
 // an error handling that this transport lacks.
+// Network transports have it, and need it: a worker with a rendezvous under way must not be destroyed before the forced
+// close has cancelled that. Close() asks for it, and is asked again until all sends and receives have come back.
 //
 // Opening. Both sides create a worker and tell its address on the authenticated connection. Who has the other's address
 // makes an endpoint and sends message 0, marked as the opening. Who has both an endpoint and the opening is up. So when
@@ -39,6 +41,7 @@ class UcxLane final : public Lane {
   unsigned Progress() override;
   int EventFd() const override { return event_fd_; }
   bool Arm() override;
+  bool Close() override;
   size_t unsent_bytes() const override { return unsent_bytes_; }
 
  private:
@@ -86,8 +89,9 @@ class UcxLane final : public Lane {
   ucp_worker_h worker_ = nullptr;
   ucp_ep_h endpoint_ = nullptr;
   int event_fd_ = -1;
-  bool stopped_ = false;  // broken or malformed, and told so
-  bool closing_ = false;  // in the destructor: callbacks only let go of memory
+  bool stopped_ = false;    // broken or malformed, and told so
+  bool closing_ = false;    // Close was called: callbacks only let go of memory
+  uint32_t receiving_ = 0;  // rendezvous receives under way
   uint32_t next_out_ = 0, next_in_ = 0;
   size_t unsent_bytes_ = 0, held_bytes_ = 0;
   std::list<Outgoing> outgoing_;  // until UCX needs them no longer
