@@ -10,39 +10,63 @@ namespace Hotpot.Silo;
 /// a health address is set, serves one request after the other, and knows no other path.
 /// </summary>
 internal sealed partial class HealthListener(
-    SiloState state, Engine engine, IOptions<HotpotOptions> options, ILogger<HealthListener> logger) : BackgroundService
+    SiloState state, Engine engine, IOptions<HotpotOptions> options, ILogger<HealthListener> logger) : IHostedService, IDisposable
 {
     public const string HealthPath = "/health";
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    private readonly HttpListener _listener = new();
+    private readonly CancellationTokenSource _stopping = new();
+
+    // Written by StartAsync only.
+    private Task _serving = Task.CompletedTask;
+
+    public Task StartAsync(CancellationToken cancellationToken)
     {
-        if (string.IsNullOrEmpty(options.Value.HealthAddress))
-            return;
-        using HttpListener listener = new();
-        listener.Prefixes.Add($"http://{options.Value.HealthAddress}/");
+        string? address = options.Value.HealthAddress;
+        if (string.IsNullOrEmpty(address))
+            return Task.CompletedTask;
+        _listener.Prefixes.Add($"http://{address}/");
         try
         {
-            listener.Start();
+            _listener.Start();
         }
         catch (HttpListenerException failure)
         {
-            LogNotListening(failure, options.Value.HealthAddress);
-            return;
+            throw new HotpotConfigurationException(
+                $"{SettingNames.Explain(nameof(HotpotOptions.HealthAddress))} is {address}, which cannot be listened on ({failure.Message}); choose a free port of this machine.");
         }
-        LogListening(options.Value.HealthAddress, HealthPath);
-        using CancellationTokenRegistration stop = stoppingToken.Register(listener.Abort);
-        while (!stoppingToken.IsCancellationRequested)
+        LogListening(address, HealthPath);
+        _serving = Task.Run(ServeAsync, CancellationToken.None);
+        return Task.CompletedTask;
+    }
+
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await _stopping.CancelAsync();
+        _listener.Abort();
+        await _serving.WaitAsync(cancellationToken);
+    }
+
+    public void Dispose()
+    {
+        ((IDisposable)_listener).Dispose();
+        _stopping.Dispose();
+    }
+
+    private async Task ServeAsync()
+    {
+        while (!_stopping.IsCancellationRequested)
         {
             HttpListenerContext context;
             try
             {
-                context = await listener.GetContextAsync();
+                context = await _listener.GetContextAsync();
             }
-            catch (Exception failure) when (failure is HttpListenerException or ObjectDisposedException && stoppingToken.IsCancellationRequested)
+            catch (Exception failure) when (failure is HttpListenerException or ObjectDisposedException && _stopping.IsCancellationRequested)
             {
                 return;
             }
-            await AnswerAsync(context, stoppingToken);
+            await AnswerAsync(context, _stopping.Token);
         }
     }
 
@@ -73,9 +97,6 @@ internal sealed partial class HealthListener(
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Health is served at http://{Address}{Path}.")]
     private partial void LogListening(string address, string path);
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "Health is not served, because {Address} cannot be listened on; choose a free port of this machine.")]
-    private partial void LogNotListening(Exception failure, string address);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "A health request was not answered.")]
     private partial void LogUnanswered(Exception failure);

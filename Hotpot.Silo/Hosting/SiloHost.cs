@@ -43,17 +43,25 @@ internal static partial class SiloHost
         ILogger logger = host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Hotpot.Silo");
         await host.StartAsync();
         await host.Services.GetRequiredService<IHostApplicationLifetime>().WaitForStopAsync();
+        // Afterwards every stopped silo is dead in the membership; before, only one that the others have given up.
+        bool fenced = IsDeclaredDead(host.Services);
         try
         {
             // The host itself ends this after HostOptions.ShutdownTimeout.
             await host.StopAsync();
-            return ExitCodes.Stopped;
+            return fenced ? ExitCodes.Fenced : ExitCodes.Stopped;
         }
         catch (OperationCanceledException failure)
         {
             LogDrainTimedOut(logger, failure);
             return ExitCodes.DrainTimedOut;
         }
+    }
+
+    private static bool IsDeclaredDead(IServiceProvider services)
+    {
+        ClusterMembershipSnapshot snapshot = services.GetRequiredService<IClusterMembershipService>().CurrentSnapshot;
+        return snapshot.GetSiloStatus(services.GetRequiredService<ILocalSiloDetails>().SiloAddress) == SiloStatus.Dead;
     }
 
     private static HotpotOptions Bind(IConfiguration configuration)
