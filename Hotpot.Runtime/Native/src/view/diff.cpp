@@ -10,6 +10,7 @@
 #include <immintrin.h>
 
 #include <bit>
+#include <cstring>
 
 namespace hotpot {
 namespace {
@@ -160,6 +161,14 @@ void DiffPage(const std::byte* base, const std::byte* current, size_t from, size
   } else {
     DiffPagePlain(base, current, from, to, out);
   }
+}
+
+HOTPOT_RACY_READER void CopyFromView(std::byte* to, const std::byte* from, size_t length) {
+#ifdef __SANITIZE_THREAD__
+  for (size_t i = 0; i < length; i++) *static_cast<volatile std::byte*>(to + i) = from[i];
+#else
+  std::memcpy(to, from, length);
+#endif
 }
 
 bool PagesEqual(const std::byte* a, const std::byte* b) {

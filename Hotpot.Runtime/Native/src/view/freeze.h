@@ -1,21 +1,26 @@
 // A freeze: how the engine changes a committed page while the application may be storing into its copy of it.
 //
-// Problem. A view's page is the front's page until the first store, which makes the kernel copy it. If the engine changed
-// the front's page during that copy, or before a copy made earlier is in place, the private page would hold old bytes that
-// the next diff takes for stores of the application, and another node's commit would be undone. If it dropped a private
-// page that looked unchanged while a store was on its way, the store would be lost.
+// Problem. A view's page is the front's page until the first store, which makes the kernel copy it. If the engine
+// changed the front's page during that copy, or before a copy made earlier is in place, the private page would hold old
+// bytes that the next diff takes for stores of the application, and another node's commit would be undone. If it
+// dropped a private page that looked unchanged while a store was on its way, the store would be lost.
 //
 // Scheme. Write-protect the pages (UFFDIO_WRITEPROTECT), look, act, look again, lift the protection. A store that comes
 // meanwhile faults, sleeps, and is repeated by the processor afterwards: it lands on what is there then. Loads go on.
-// What the protection does not do is keep the kernel from copying. Two kinds of copy can come into being all the same, both
-// seen on Linux 6.18, and both undone at the end of the freeze (test: NoStoreAndNoForeignDeltaIsLost):
-//   - A store to a page that is not mapped first makes the private copy, with the protection on it, and only then sleeps.
+// What the protection does not do is keep the kernel from copying. Two kinds of copy can come into being all the same,
+// and both are undone at the end of the freeze (the first is seen at once, test:
+// ACopyMadeDuringTheFreezeDoesNotKeepTheOldPage; the second follows from the kernel's source, and no test has caught
+// it):
+//   - A store to a page that is not mapped first makes the private copy, with the protection on it, and only then
+//   sleeps.
 //     The copy is as old as the moment it was made, which may be the middle of our change.
-//   - A copy under way when the protection came is discarded if the page table entry has changed in the meantime, but it
+//   - A copy under way when the protection came is discarded if the page table entry has changed in the meantime, but
+//   it
 //     may be delayed so long that the protection is gone again and the entry looks as before.
-// No private page that appears during a freeze holds anything of the application, since it is born protected. So at the end
-// the freeze waits until all page faults under way are over (View::WaitForFaultsUnderWay), drops every private page that
-// Look did not find or Settle dropped, and lifts the protection. Copies that begin after the wait see the finished change.
+// No private page that appears during a freeze holds anything of the application, since it is born protected. So at the
+// end the freeze waits until all page faults under way are over (View::WaitForFaultsUnderWay), drops every private page
+// that Look did not find or Settle dropped, and lifts the protection. Copies that begin after the wait see the finished
+// change.
 //
 // So under the freeze each page is in a definite state, and Settle says in which, before the engine changes its base:
 //
@@ -25,11 +30,12 @@
 //   private, changed       kDirty           keeps the front's old page as twin unless there is one; changes the front
 //
 // A page that stays dirty keeps showing the application what it saw, until commit or discard (consistency contract).
-// Front::Punch and Front::Fill over present pages change the base too and need a freeze as well. A page known to be private in this
-// turn needs none: it stays private until the engine drops it, and the front's page below it is not visible.
+// Front::Punch and Front::Fill over present pages change the base too and need a freeze as well. A page known to be
+// private in this turn needs none: it stays private until the engine drops it, and the front's page below it is not
+// visible.
 //
-// Cost: about ten system calls per freeze whatever its length, so freeze runs of pages, not pages. The pages should be ones
-// that the front has; others work, slowly. Views mapped read-only need no freeze, and get none.
+// Cost: about ten system calls per freeze whatever its length, so freeze runs of pages, not pages. The pages should be
+// ones that the front has; others work, slowly. Views mapped read-only need no freeze, and get none.
 //
 // What can still go wrong: see view.h on pinned pages.
 #pragma once
@@ -50,7 +56,8 @@ class Freeze {
   Freeze(const Freeze&) = delete;
   Freeze& operator=(const Freeze&) = delete;
 
-  // Not OK: the kernel could not say which pages are private (HP_E_NO_MEMORY, HP_E_IO). Then ask nothing and change nothing.
+  // Not OK: the kernel could not say which pages are private (HP_E_NO_MEMORY, HP_E_IO). Then ask nothing and change
+  // nothing.
   const Status& status() const { return status_; }
   bool IsPrivate(PageIndex p) const;
   const std::vector<PageIndex>& private_pages() const { return private_; }  // ascending

@@ -55,7 +55,8 @@ class Front {
   Status Fill(PageIndex first, size_t pages, const std::byte* from);
   Status FillZero(PageIndex first, size_t pages);
 
-  // Pages become absent, in every view too unless private there. Absent pages in the range do not matter.
+  // Pages become absent, in every view too unless private there. Absent pages in the range do not matter. With a
+  // writable view under a Freeze only: a store on its way could make a page private whose base is then gone.
   void Punch(PageIndex first, size_t pages);
 
   // Asks the kernel, for those that keep no page states of their own; about a microsecond.

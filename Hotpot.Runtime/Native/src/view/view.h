@@ -29,6 +29,13 @@
 
 namespace hotpot {
 
+// Where dataset bases are best given out: 32 TiB that are free in an ordinary process, in a .NET process (the GC
+// reserves its 256 GiB below the shared libraries, at 0x7f...) and under the address sanitizer, whose shadow ends at
+// 0x10007fff8000. Below lies that shadow, above the sanitizer's heap (0x6000...) and position independent programs
+// (0x55..., 0x56...).
+constexpr uint64_t kBaseRegionBegin = 0x2000'0000'0000;
+constexpr uint64_t kBaseRegionEnd = 0x4000'0000'0000;
+
 // All calls from the holder of the engine's turn.
 class View {
  public:
