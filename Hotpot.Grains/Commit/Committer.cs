@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using Hotpot.Grains.Acquire;
 using Hotpot.Grains.Membership;
@@ -31,7 +32,8 @@ namespace Hotpot.Grains.Commit;
 //
 // Invariants:
 //   1. a new attempt starts only when the one before it can never commit: some participant has refused it durably, or it was never prepared anywhere;
-//   2. ForgetAsync is sent only when every participant has confirmed the commit;
+//   2. ForgetAsync is sent only when every participant has confirmed the commit, and with several of them only after ForgetDelay: a replica answers an apply before its
+//      marker is durable, and should it restart in between, the other participants' memory is the proof that the transaction committed;
 //   3. success is reported only with the degree asked for; a lower one is DegreeException with Committed = true.
 //
 // Potential weakness: the prepares of several owners are sequential, so a commit over n owners takes n + 1 round trips.
@@ -46,6 +48,14 @@ internal sealed partial class Committer(
     private static readonly TimeSpan LongestLockWait = TimeSpan.FromSeconds(5);
 
     private readonly CancellationTokenSource _stopping = new();
+
+    /// <summary>Much longer than any log waits to flush what it has.</summary>
+    private static readonly TimeSpan ForgetDelay = TimeSpan.FromSeconds(60);
+
+    /// <summary>Owners bound their memory themselves, so what does not fit here is simply not forgotten early.</summary>
+    private const int MaxForgetful = 1 << 16;
+
+    private readonly ConcurrentQueue<(DateTimeOffset Due, TransactionId Transaction, Participant[] Participants)> _forgetLater = new();
 
     // Commits in flight plus conclusions in the background. Changed by Interlocked only.
     private int _running;
@@ -433,7 +443,7 @@ internal sealed partial class Committer(
         if (committed && !endings.All(ending => ending.Committed))
             LogTorn(transaction, participants.Length);
         if (committed)
-            _ = ForgetAsync(transaction, participants);
+            ForgetLater(transaction, participants);
         return new Conclusion(committed, [.. endings.Select(ending => ending.Degree)]);
     }
 
@@ -525,6 +535,16 @@ internal sealed partial class Committer(
         {
             LogBackground(error, transaction);
         }
+    }
+
+    private void ForgetLater(TransactionId transaction, Participant[] participants)
+    {
+        DateTimeOffset now = time.GetUtcNow();
+        if (_forgetLater.Count < MaxForgetful)
+            _forgetLater.Enqueue((now + ForgetDelay, transaction, participants));
+        // Two for one, so that the queue empties faster than commits fill it.
+        for (int i = 0; i < 2 && _forgetLater.TryPeek(out var head) && head.Due <= now && _forgetLater.TryDequeue(out head); i++)
+            _ = ForgetAsync(head.Transaction, head.Participants);
     }
 
     // Detached for the same reason.

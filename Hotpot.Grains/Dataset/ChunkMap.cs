@@ -90,17 +90,14 @@ internal sealed class ChunkMap
             Check(entry.Replicas[0] == entry.Owner && (entry.JoiningMask & 1) == 0, entry);
     }
 
-    /// <summary>An entry replaces another only with a newer epoch, or at the same epoch by leaving RECOVERING.</summary>
+    /// <summary>An entry is replaced only by a newer one.</summary>
     private static void AssertSuccessor(ChunkEntry? before, ChunkEntry after)
     {
         AssertInvariants(after);
         if (before is null)
             Check(after.Epoch == Epoch.First, after);
         else
-            Check(
-                after.Epoch.Value > before.Epoch.Value
-                || (after.Epoch == before.Epoch && before.Phase == ChunkPhase.Recovering && after.Phase == ChunkPhase.Active),
-                after);
+            Check(ConfigurationDecision.IsNewer(before, after), after);
     }
 
     // Our own defect, never a peer's: an impossible map must not be stored, let alone installed, so this throws in release too.

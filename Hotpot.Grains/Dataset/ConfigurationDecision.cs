@@ -23,7 +23,7 @@ namespace Hotpot.Grains.Dataset;
 //     otherwise                                | stays
 //
 //   Promote    a joining replica is synchronised
-//     the node is joining                      | epoch+1, its bit is cleared
+//     the node is joining                      | same epoch, its bit is cleared: it counts from now on, and nothing else changed
 //     otherwise                                | stays
 //
 // Why any one of the last counted replicas suffices: a commit is acknowledged only when every counted replica has its record durably, so each of
@@ -66,7 +66,7 @@ internal static class ConfigurationDecision
 
     public static ChunkEntry? Promote(ChunkEntry entry, NodeId node) =>
         entry.IsJoining(node)
-            ? Build(entry, entry.Epoch.Next, entry.Phase, [.. Counted(entry), node], [.. Joining(entry).Where(other => other != node)])
+            ? Build(entry, entry.Epoch, entry.Phase, [.. Counted(entry), node], [.. Joining(entry).Where(other => other != node)])
             : null;
 
     /// <summary>Recovery is done: the chunk is served again, at the epoch that was fenced, by the owner that was chosen.</summary>
@@ -84,9 +84,13 @@ internal static class ConfigurationDecision
         };
 
     /// <summary>
-    /// What is installed on nodes. A node must not take a history for a configuration: where nobody owns the chunk, no replicas are named.
+    /// Which of two entries of a chunk is the later one: by epoch, then by leaving RECOVERING, then by fewer joining replicas. Nodes use the same rule.
     /// </summary>
-    public static ChunkEntry ToInstall(ChunkEntry entry) => entry.Owner.IsNone ? entry with { Replicas = [] } : entry;
+    public static bool IsNewer(ChunkEntry known, ChunkEntry entry) => entry.Epoch != known.Epoch
+        ? entry.Epoch.Value > known.Epoch.Value
+        : entry.Phase != known.Phase
+            ? entry.Phase == ChunkPhase.Active
+            : entry.JoiningMask != known.JoiningMask && (entry.JoiningMask & ~known.JoiningMask) == 0;
 
     public static NodeId[] Counted(ChunkEntry entry) => [.. entry.Replicas.Where(node => !entry.IsJoining(node))];
 

@@ -27,7 +27,7 @@ internal sealed partial class DatasetGrain
                 .. unassigned.Select(chunk => ConfigurationDecision.Assign(description.Id, chunk, committingNode, usable, description.Degree)),
             ]);
         }
-        return [.. chunks.Select(chunk => ConfigurationDecision.ToInstall(_map[chunk]!))];
+        return [.. chunks.Select(chunk => _map[chunk]!)];
     }
 
     /// <summary>Members that new replicas may be placed on.</summary>

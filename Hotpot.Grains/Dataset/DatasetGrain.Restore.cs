@@ -5,7 +5,7 @@ namespace Hotpot.Grains.Dataset;
 // Restoring the degree, in the background and in bounded slices, so that commits that need the grain get their turn in between.
 //
 // A chunk short of replicas gets new ones as joining: they receive every commit from then on but do not count. Then each copies the chunk from its owner, and
-// its joining bit is cleared, by a newer epoch. Commits go on meanwhile: one that meets an epoch change is told so and repeats.
+// its joining bit is cleared, at the same epoch. Commits go on meanwhile: one that meets the new epoch of the first step is told so and repeats.
 internal sealed partial class DatasetGrain
 {
     /// <summary>Bytes that one slice copies: at 1 GB/s a turn of some 60 ms.</summary>
@@ -19,7 +19,7 @@ internal sealed partial class DatasetGrain
         ChunkEntry[] joining = [.. _map.Assigned.Where(entry => entry.Phase == ChunkPhase.Active && entry.JoiningMask != 0).Take(slice)];
         if (joining.Length == 0)
             return false;
-        await DropLeftoversAsync(joining);
+        await SettleLeftoversAsync(joining);
         var copies = joining.SelectMany(entry => ConfigurationDecision.Joining(entry).Select(node => (node, entry.Owner, entry.Chunk)))
             .GroupBy(copy => (copy.node, copy.Owner), copy => copy.Chunk);
         long pages = 0;
@@ -29,38 +29,42 @@ internal sealed partial class DatasetGrain
         LogPromoted(Description.Name, joining.Length, pages);
         return true;
 
-        // Several at once make one new entry: only the last of the epochs is ever installed.
+        // Several at once make one new entry.
         static ChunkEntry PromoteOne(ChunkEntry entry, NodeId node) => ConfigurationDecision.Promote(entry, node)!;
     }
 
     /// <summary>
-    /// A node that returns may still hold transactions as prepared that were decided without it. The copy it is about to make brings their result, so they are
-    /// dropped there; otherwise a later recovery would take them for evidence. Transactions under way are pending at the owner as well.
+    /// A node that returns may still hold transactions as prepared that were decided without it. Copying a chunk drops them there, whole; so one that also touches
+    /// a chunk for which the node counts is settled first. Transactions under way are pending at the owner as well and are left alone.
     /// </summary>
-    private async Task DropLeftoversAsync(ChunkEntry[] joining)
+    private async Task SettleLeftoversAsync(ChunkEntry[] joining)
     {
         Dictionary<TransactionId, PendingTransaction> pending = await GetPendingAsync();
+        HashSet<TransactionId> leftovers = [];
         foreach (PendingTransaction transaction in pending.Values)
         {
             foreach (NodeId node in transaction.PendingOn)
             {
-                bool joinsEverywhere = true, wasDecided = false;
-                foreach ((DatasetId Dataset, ChunkIndex Chunk) part in transaction.Parts)
-                {
-                    ChunkEntry? here = part.Dataset == Id ? joining.FirstOrDefault(entry => entry.Chunk == part.Chunk && entry.IsJoining(node)) : null;
-                    if (here is not null)
-                        wasDecided |= !transaction.PendingOn.Contains(here.Owner);
-                    else if ((await CountedReplicasAsync(part)).Contains(node))
-                        joinsEverywhere = false;
-                }
-                if (!wasDecided)
-                    continue;
-                if (joinsEverywhere)
-                    await GrainFactory.NodeGrain(node).SettleAsync(transaction.Id, commit: false);
-                else
-                    await SettleAsync(other => other.Id == transaction.Id);
+                if (IsLeftover(transaction, node) && await CountsForAsync(transaction, node))
+                    leftovers.Add(transaction.Id);
             }
         }
+        if (leftovers.Count > 0)
+            await SettleAsync(transaction => leftovers.Contains(transaction.Id));
+
+        bool IsLeftover(PendingTransaction transaction, NodeId node) => joining.Any(entry =>
+            entry.IsJoining(node) && transaction.Parts.Contains((Id, entry.Chunk)) && !transaction.PendingOn.Contains(entry.Owner));
+    }
+
+    /// <summary>The node is a counted replica of some chunk of the transaction.</summary>
+    private async Task<bool> CountsForAsync(PendingTransaction transaction, NodeId node)
+    {
+        foreach ((DatasetId Dataset, ChunkIndex Chunk) part in transaction.Parts)
+        {
+            if ((await CountedReplicasAsync(part)).Contains(node))
+                return true;
+        }
+        return false;
     }
 
     private async Task<bool> RestoreSliceAsync()

@@ -25,7 +25,7 @@ namespace Hotpot.Grains.Dataset;
 // Invariants:
 //   1. _map equals what is stored, or this activation is going down;
 //   2. _published is _map minus what is unconfirmed: an entry in it is installed on every member that is not dead;
-//   3. an entry is replaced only by one that is newer by (epoch, phase) (ChunkMap.With asserts it).
+//   3. an entry is replaced only by a newer one (ConfigurationDecision.IsNewer; ChunkMap.With asserts it).
 //
 // Potential weakness: a member whose disk refuses a new epoch holds up every change of the dataset until it is stopped; serving old
 // pages there would be worse.
@@ -85,30 +85,28 @@ internal sealed partial class DatasetGrain(
 
     public async Task DropAsync()
     {
-        if (state.State.IsDropped)
-            return;
+        if (!state.State.IsDropped)
+        {
+            DatasetState next = state.State.Copy();
+            next.IsDropped = true;
+            next.Map = [];
+            await StoreAsync(next);
+            _map = ChunkMap.Empty(0);
+            _unconfirmed = [];
+            _published = _map;
+        }
+        // Again each time: a node on which it was still mapped has refused, and its user has been told to try again.
         NodeId[] members = [.. Members.Select(member => member.Node)];
-        DatasetState next = state.State.Copy();
-        next.IsDropped = true;
-        next.Map = [];
-        await StoreAsync(next);
-        _map = ChunkMap.Empty(0);
-        _unconfirmed = [];
-        _published = _map;
         await Task.WhenAll(members.Concat(cluster.Current.Live.Keys).Distinct().Select(node =>
             CallMemberAsync(node, grain => grain.DropDatasetAsync(Id))));
     }
 
-    public Task<ChunkMapPage> GetMapAsync(ulong sinceVersion, ChunkIndex from)
-    {
-        ChunkMapPage page = Published().Page(sinceVersion, from);
-        return Task.FromResult(page with { Entries = Array.ConvertAll(page.Entries, ConfigurationDecision.ToInstall) });
-    }
+    public Task<ChunkMapPage> GetMapAsync(ulong sinceVersion, ChunkIndex from) => Task.FromResult(Published().Page(sinceVersion, from));
 
     public Task<ChunkEntry[]> GetEntriesAsync(ChunkIndex[] chunks)
     {
         ChunkMap map = Published();
-        return Task.FromResult<ChunkEntry[]>([.. chunks.Select(chunk => map[chunk]).OfType<ChunkEntry>().Select(ConfigurationDecision.ToInstall)]);
+        return Task.FromResult<ChunkEntry[]>([.. chunks.Select(chunk => map[chunk]).OfType<ChunkEntry>()]);
     }
 
     public Task<DatasetHealth> GetHealthAsync() => Task.FromResult(Health(workLeft: false));
@@ -185,7 +183,7 @@ internal sealed partial class DatasetGrain(
 
     private async Task InstallAsync(NodeId node, IEnumerable<ChunkEntry> entries)
     {
-        foreach (ChunkEntry[] batch in entries.Select(ConfigurationDecision.ToInstall).Chunk(ChunkMapPage.MaxEntries))
+        foreach (ChunkEntry[] batch in entries.Chunk(ChunkMapPage.MaxEntries))
             await CallMemberAsync(node, grain => grain.InstallMapAsync(Id, _map.Version, batch));
     }
 

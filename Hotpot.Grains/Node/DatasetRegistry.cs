@@ -124,8 +124,9 @@ internal sealed class DatasetRegistry(
 
     public void Drop(DatasetId dataset)
     {
-        if (_datasets.TryRemove(dataset, out _))
-            engine.DropDataset(dataset);
+        // The engine first: it refuses while the dataset is mapped, and then it must stay open here. It may know datasets from its log that are not open.
+        engine.DropDataset(dataset);
+        _datasets.TryRemove(dataset, out _);
     }
 }
 

@@ -91,9 +91,7 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
 
     public async ValueTask DisposeAsync()
     {
-        await _stopping.CancelAsync();
-        _committer.Stop();
-        await _loops;
+        await StopLoopsAsync();
         _stopping.Dispose();
     }
 
@@ -118,9 +116,15 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
             // The others find this node gone and fail over; that takes longer and loses nothing.
             LogHandOverFailed(error);
         }
+        await StopLoopsAsync();
+    }
+
+    private async Task StopLoopsAsync()
+    {
         await _stopping.CancelAsync();
         _committer.Stop();
         await _loops;
+        _ready.TrySetCanceled();
     }
 
     private async Task HandOverAsync(CancellationToken cancellationToken)

@@ -1,3 +1,5 @@
+using Hotpot.Grains.Dataset;
+
 namespace Hotpot.Grains.Node;
 
 /// <summary>
@@ -13,7 +15,7 @@ internal sealed class LocalChunkMap(DatasetDescription dataset)
     private readonly ulong[] _ownerSince = new ulong[dataset.ChunkCount];
     private ulong _stamp;
 
-    /// <summary>Takes what is newer by (epoch, phase) and ignores the rest, exactly as the engine does.</summary>
+    /// <summary>Takes what is newer and ignores the rest, exactly as the engine does.</summary>
     public void Apply(IReadOnlyList<ChunkEntry> entries)
     {
         lock (_lock)
@@ -22,7 +24,7 @@ internal sealed class LocalChunkMap(DatasetDescription dataset)
             foreach (ChunkEntry entry in entries)
             {
                 ChunkEntry? known = _entries[entry.Chunk.Value];
-                if (known is not null && !IsNewer(known, entry))
+                if (known is not null && !ConfigurationDecision.IsNewer(known, entry))
                     continue;
                 if (known is null || known.Owner != entry.Owner)
                     _ownerSince[entry.Chunk.Value] = _stamp;
@@ -60,10 +62,6 @@ internal sealed class LocalChunkMap(DatasetDescription dataset)
             return true;
         }
     }
-
-    private static bool IsNewer(ChunkEntry known, ChunkEntry entry) =>
-        entry.Epoch.Value > known.Epoch.Value
-        || (entry.Epoch == known.Epoch && known.Phase == ChunkPhase.Recovering && entry.Phase == ChunkPhase.Active);
 }
 
 internal static class DatasetDescriptionExtensions
