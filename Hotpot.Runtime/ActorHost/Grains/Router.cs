@@ -50,7 +50,11 @@ internal sealed class Router(Silo silo) : IPlacementContext
 
         if (silo.Catalog.Find(call.GrainId) is { } activation && Deliver(call, activation, runHere))
             return;
-        if (call.Hops == 0 && _places.TryGetValue(call.GrainId, out var place) && silo.Connections.TryGet(place) is { } connection)
+        if (call.Hops == 0
+            && _places.TryGetValue(call.GrainId, out var place)
+            && silo.Membership.CurrentSnapshot.Members.TryGetValue(place, out var member)
+            && member.Status == SiloStatus.Active
+            && silo.Connections.TryGet(place) is { } connection)
             call.SendTo(connection);
         else
             _ = DispatchSlowlyAsync(call, runHere);

@@ -59,7 +59,7 @@ internal sealed partial class ClientRuntime : ICallRouter, IHandshakeOwner, IDis
 
     public void Start(OutgoingCall call)
     {
-        if (_connection is { IsOpen: true } connection)
+        if (_connection is { IsOpen: true, IsLeaving: false } connection)
             call.SendTo(connection);
         else
             _ = ConnectAndSendAsync(call);
@@ -69,6 +69,12 @@ internal sealed partial class ClientRuntime : ICallRouter, IHandshakeOwner, IDis
 
     public IThreadPoolWorkItem? Accept(Connection connection, FrameKind kind, ReadOnlyMemory<byte> frame)
     {
+        if (connection.Introduced && kind == FrameKind.Leaving)
+        {
+            connection.IsLeaving = true;
+            return null;
+        }
+
         if (connection.Introduced)
             throw new BadFrameException($"A silo sent its client a frame of kind {kind}.");
         _welcomes.Accept(connection, kind, frame);
@@ -110,7 +116,7 @@ internal sealed partial class ClientRuntime : ICallRouter, IHandshakeOwner, IDis
         {
             while (true)
             {
-                if (_connection is { IsOpen: true } open)
+                if (_connection is { IsOpen: true, IsLeaving: false } open)
                     return open;
                 foreach (var silo in ActiveSilos())
                 {

@@ -23,6 +23,9 @@ namespace Hotpot.Actors;
 // the membership service shows the silo itself as Dead, so code that watches membership learns it in the same way on every host.
 internal sealed partial class Silo : ILocalSiloDetails, ICallRouter, IDisposable
 {
+    // How long a stop waits for others to take notice and for answers to pass through, beyond the time its own grains need.
+    private static readonly TimeSpan DrainTime = TimeSpan.FromSeconds(2);
+
     private readonly SiloLifecycle _lifecycle = new();
     private readonly IHostApplicationLifetime? _host;
     private readonly ILogger _logger;
@@ -99,7 +102,7 @@ internal sealed partial class Silo : ILocalSiloDetails, ICallRouter, IDisposable
         _lifecycle.Subscribe("membership", ServiceLifecycleStage.RuntimeInitialize, JoinAsync, LeaveAsync);
         _lifecycle.Subscribe("grains", ServiceLifecycleStage.GrainDeactivation, _ => Task.CompletedTask, DeactivateGrainsAsync);
         _lifecycle.Subscribe(
-            "status", ServiceLifecycleStage.BecomeActive, _ => SetStatusAsync(SiloStatus.Active), _ => SetStatusAsync(SiloStatus.ShuttingDown));
+            "status", ServiceLifecycleStage.BecomeActive, token => AnnounceAsync(SiloStatus.Active, token), token => AnnounceAsync(SiloStatus.ShuttingDown, token));
         foreach (var participant in Services.GetServices<ILifecycleParticipant<ISiloLifecycle>>())
             participant.Participate(_lifecycle);
         try
@@ -186,12 +189,34 @@ internal sealed partial class Silo : ILocalSiloDetails, ICallRouter, IDisposable
     private async Task LeaveAsync(CancellationToken cancellationToken)
     {
         if (!IsFenced)
-            await Task.Run(() => Membership.Leave(), CancellationToken.None).ConfigureAwait(false);
+        {
+            // Calls that were sent here while the grains were still here are being passed on; their answers go through this silo.
+            using (var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken))
+            {
+                limit.CancelAfter(DrainTime);
+                await _endpoint.DrainAsync(limit.Token).ConfigureAwait(false);
+            }
+
+            await Task.Run(Membership.Leave, CancellationToken.None).ConfigureAwait(false);
+        }
+
         Dispose();
         LogStopped(Name);
     }
 
-    private Task SetStatusAsync(SiloStatus status) => IsFenced ? Task.CompletedTask : Task.Run(() => Membership.SetStatus(status));
+    /// <summary>
+    /// Moves on, and waits until the others know. So a silo that has started is there for everyone, and to one that begins to stop nobody sends any
+    /// more by what it remembers.
+    /// </summary>
+    private async Task AnnounceAsync(SiloStatus status, CancellationToken cancellationToken)
+    {
+        if (IsFenced)
+            return;
+        await Task.Run(() => Membership.SetStatus(status), cancellationToken).ConfigureAwait(false);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(DrainTime);
+        await Membership.WaitUntilSeenAsync(limit.Token).ConfigureAwait(false);
+    }
 
     private async Task DeactivateGrainsAsync(CancellationToken cancellationToken)
     {

@@ -3,24 +3,28 @@ using System.Runtime.InteropServices;
 
 namespace Hotpot.Actors;
 
-/// <summary>Replaces a file so that a reader, or a machine that lost power, sees the old content or the new and never a part.</summary>
+/// <summary>Replaces a file so that a reader sees the old content or the new and never a part.</summary>
 internal static partial class DurableFile
 {
     private const int OpenDirectory = 0x10000;
     private const int OpenCloseOnExec = 0x80000;
 
-    /// <summary>The caller holds a lock that keeps other writers of this file away.</summary>
-    public static void Replace(string path, ReadOnlySpan<byte> content)
+    /// <summary>
+    /// The caller holds a lock that keeps other writers of this file away. With <paramref name="survivesPowerLoss"/> the same holds for a machine that
+    /// loses power, at the price of two syncs.
+    /// </summary>
+    public static void Replace(string path, ReadOnlySpan<byte> content, bool survivesPowerLoss)
     {
         var temporary = path + ".new";
         using (var file = new FileStream(temporary, FileMode.Create, FileAccess.Write, FileShare.Read, bufferSize: 0))
         {
             file.Write(content);
-            file.Flush(flushToDisk: true);
+            file.Flush(flushToDisk: survivesPowerLoss);
         }
 
         File.Move(temporary, path, overwrite: true);
-        SyncDirectory(Path.GetDirectoryName(path)!);
+        if (survivesPowerLoss)
+            SyncDirectory(Path.GetDirectoryName(path)!);
     }
 
     /// <summary>Deletes a file so that it stays deleted.</summary>

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Net.Sockets;
@@ -57,6 +58,9 @@ internal sealed partial class MembershipAgent : IClusterMembershipService, IDisp
     // Written by the membership thread only: when each other silo last gave a sign of life, by Stopwatch.GetTimestamp.
     private readonly Dictionary<SiloAddress, long> _lastHeard = [];
 
+    // Written by the membership thread: the newest table that each other silo has spoken of.
+    private readonly ConcurrentDictionary<SiloAddress, long> _seenVersions = new();
+
     // Guarded by itself: any thread may send.
     private readonly Dictionary<SiloAddress, UnixDomainSocketEndPoint> _endpoints = [];
 
@@ -104,6 +108,17 @@ internal sealed partial class MembershipAgent : IClusterMembershipService, IDisp
         Announce();
     }
 
+    /// <summary>Waits until every other silo has seen the current snapshot, or until the token ends the wait.</summary>
+    public async Task WaitUntilSeenAsync(CancellationToken cancellationToken)
+    {
+        var version = CurrentSnapshot.Version.Value;
+        while (Others().Any(member => _seenVersions.GetValueOrDefault(member.SiloAddress) < version) && !cancellationToken.IsCancellationRequested)
+        {
+            Announce();
+            await Task.Delay(TimeSpan.FromMilliseconds(2), cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
     /// <summary>Ends this life in the table: an orderly leave. The others learn it at once.</summary>
     public void Leave()
     {
@@ -140,7 +155,11 @@ internal sealed partial class MembershipAgent : IClusterMembershipService, IDisp
     {
         _stopping = true;
         if (_thread is { IsAlive: true } && Thread.CurrentThread != _thread)
+        {
+            CheckNow();
             _thread.Join();
+        }
+
         _socket?.Dispose();
         _life?.Dispose();
     }
@@ -237,9 +256,13 @@ internal sealed partial class MembershipAgent : IClusterMembershipService, IDisp
                 System.Net.IPAddress.Loopback,
                 BinaryPrimitives.ReadUInt16LittleEndian(datagram[8..]),
                 BinaryPrimitives.ReadInt32LittleEndian(datagram[12..]));
+            var version = BinaryPrimitives.ReadInt64LittleEndian(datagram[16..]);
+            checkNow |= datagram[4] == Nudge || version > CurrentSnapshot.Version.Value;
+            if (!CurrentSnapshot.Members.ContainsKey(sender))
+                continue;
             _lastHeard[sender] = Stopwatch.GetTimestamp();
-            checkNow |= datagram[4] == Nudge || BinaryPrimitives.ReadInt64LittleEndian(datagram[16..]) > CurrentSnapshot.Version.Value;
-            if (datagram[4] == Ping && CurrentSnapshot.Members.ContainsKey(sender))
+            _seenVersions[sender] = version;
+            if (datagram[4] == Ping)
                 Send(sender, Pong);
         }
     }
@@ -266,6 +289,7 @@ internal sealed partial class MembershipAgent : IClusterMembershipService, IDisp
         foreach (var gone in _lastHeard.Keys.Where(silo => CurrentSnapshot.GetSiloStatus(silo) is SiloStatus.Dead or SiloStatus.None).ToList())
         {
             _lastHeard.Remove(gone);
+            _seenVersions.TryRemove(gone, out _);
             lock (_endpoints)
                 _endpoints.Remove(gone);
         }

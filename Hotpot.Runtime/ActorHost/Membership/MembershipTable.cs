@@ -51,6 +51,9 @@ internal sealed class MembershipTable(ClusterDirectory directory, string cluster
             return new MembershipImage(clusterId, serviceId, 0, 0, []);
         }
 
+        // The table is not synced: what a machine that lost power has left of it names only silos that are dead. An empty file is one such remainder.
+        if (content.Length == 0)
+            return new MembershipImage(clusterId, serviceId, 0, 0, []);
         MembershipImage? image;
         try
         {
@@ -77,7 +80,7 @@ internal sealed class MembershipTable(ClusterDirectory directory, string cluster
         var after = change(before);
         if (after is null)
             return before;
-        DurableFile.Replace(directory.MembershipTable, JsonSerializer.SerializeToUtf8Bytes(after));
+        DurableFile.Replace(directory.MembershipTable, JsonSerializer.SerializeToUtf8Bytes(after), survivesPowerLoss: false);
         return after;
     }
 

@@ -69,6 +69,9 @@ internal sealed class Connection : IDisposable
     /// <summary>True once the peer has introduced itself. Written by the handshake only.</summary>
     public bool Introduced { get; set; }
 
+    /// <summary>True when the peer is about to stop: answers still come, but new calls should go elsewhere. Written by the receiving thread only.</summary>
+    public volatile bool IsLeaving;
+
     public bool IsOpen => Volatile.Read(ref _closed) is null;
 
     public void Start() => _receiver.Start();

@@ -13,6 +13,7 @@ internal enum FrameKind : byte
     Reply = 5,
     Cancel = 6,
     System = 7,
+    Leaving = 8,
 }
 
 /// <summary>The limits of frames, and the fixed places in them that a forwarding silo changes.</summary>

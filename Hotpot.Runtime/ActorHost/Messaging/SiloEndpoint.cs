@@ -10,6 +10,7 @@ internal sealed partial class SiloEndpoint(Silo silo, ClusterDirectory directory
     // Every silo of a machine and every client has one connection; this is far beyond what one machine runs, and bounds what strangers can hold open.
     private const int MaxConnections = 1024;
 
+    private static readonly TimeSpan DrainLook = TimeSpan.FromMilliseconds(10);
     private static readonly TimeSpan IntroductionTime = TimeSpan.FromSeconds(5);
 
     private readonly Welcomes _welcomes = new();
@@ -80,6 +81,21 @@ internal sealed partial class SiloEndpoint(Silo silo, ClusterDirectory directory
     }
 
     public void Finished(Connection from, IncomingCall call) => _calls.TryRemove((from, call.Correlation), out _);
+
+    /// <summary>Sends the clients elsewhere, and waits until the calls that were received have been answered or the token ends the wait.</summary>
+    public async Task DrainAsync(CancellationToken cancellationToken)
+    {
+        foreach (var client in _inbound.Keys.Where(connection => connection is { Introduced: true, Peer: null }))
+        {
+            using var frame = new FrameWriter(FrameKind.Leaving);
+            client.Send(frame);
+        }
+
+        // A client that has not read the frame yet may still send; this is the time it gets.
+        do
+            await Task.Delay(DrainLook, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        while (!_calls.IsEmpty && !cancellationToken.IsCancellationRequested);
+    }
 
     /// <summary>Closes what a dead silo has opened to this one.</summary>
     public void CloseFrom(SiloAddress dead, Exception reason)

@@ -61,7 +61,7 @@ internal sealed class EmbeddedGrainStorage
                 {
                     Verify(path, grain, etag);
                     Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-                    DurableFile.Replace(path, [.. Encoding.ASCII.GetBytes(header), .. json]);
+                    DurableFile.Replace(path, [.. Encoding.ASCII.GetBytes(header), .. json], survivesPowerLoss: true);
                 }
 
                 return next;
