@@ -80,7 +80,7 @@ int FileOps::Allocate(int fd, uint64_t bytes) {
   do {
     error = ::posix_fallocate(fd, 0, static_cast<off_t>(bytes));
   } while (error == EINTR);
-  return error;
+  return error == 0 ? FileOps::SyncData(fd) : error;
 }
 
 int FileOps::SyncMapping(const void* address, size_t bytes) {

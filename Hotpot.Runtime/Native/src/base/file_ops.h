@@ -34,7 +34,8 @@ class FileOps {
   virtual int WriteAt(int fd, std::span<iovec> parts, uint64_t offset);
   virtual int SyncData(int fd);
   virtual int SyncDirectory(int fd);
-  // Reserves the blocks of the first `bytes` bytes, so that a later store to a mapping of them cannot end in SIGBUS.
+  // Reserves the blocks of the first `bytes` bytes, durably, so that a later store to a mapping of them cannot end in
+  // SIGBUS.
   virtual int Allocate(int fd, uint64_t bytes);
   virtual int SyncMapping(const void* address, size_t bytes);
 

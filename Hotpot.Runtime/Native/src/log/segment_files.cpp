@@ -74,9 +74,7 @@ SegmentFiles::Blank SegmentFiles::MakeBlank() const {
     blank.status = FileError("Hotpot could not create the log file", path, errno);
     return blank;
   }
-  int error = ops_.Allocate(blank.fd.get(), segment_bytes_);
-  if (error == 0) error = ops_.SyncData(blank.fd.get());
-  if (error != 0) {
+  if (const int error = ops_.Allocate(blank.fd.get(), segment_bytes_); error != 0) {
     blank.status = FileError("Hotpot could not reserve " + std::to_string(segment_bytes_) + " bytes for the log file",
                              path, error);
     blank.fd.Reset();

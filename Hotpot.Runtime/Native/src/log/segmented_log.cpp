@@ -51,6 +51,7 @@ Status SegmentedLog::Open(LogReplay& replay) {
   if (Status status = Recover(ops_, files_, replay, &recovered); !status.ok()) return status;
   segments_ = std::move(recovered.segments);
   end_ = recovered.end;
+  durable_.Begin(end_);  // Recovery has synced all of it.
   if (segments_.empty()) {
     if (Status status = StartSegment(); !status.ok()) return status;
     if (Status status = SettleActive(); !status.ok()) return status;
@@ -60,7 +61,6 @@ Status SegmentedLog::Open(LogReplay& replay) {
     if (Status status = files_.OpenExisting(last.base, last.bytes, &fd); !status.ok()) return status;
     if (Status status = Activate(std::move(fd), last, false); !status.ok()) return status;
   }
-  durable_.Begin(end_);
   AssertInvariants();
   return Status::Ok();
 }
