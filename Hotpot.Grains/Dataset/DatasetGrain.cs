@@ -67,18 +67,22 @@ internal sealed partial class DatasetGrain(
     public async Task InitializeAsync(DatasetDescription description)
     {
         await AdoptAsync(description);
-        // Opening is a courtesy here: each node joins on its own before it uses the dataset, and one that is slow joins later.
-        await Task.WhenAll(cluster.Current.Live.Keys.Select(OpenOnAsync));
+        // Every node that answers is a member from the start, so that the first commit finds enough of them for its degree. One that
+        // does not answer joins on its own before it uses the dataset.
+        NodeIdentity?[] opened = await Task.WhenAll(cluster.Current.Live.Keys.Select(OpenOnAsync));
+        foreach (NodeIdentity node in opened.OfType<NodeIdentity>())
+            await NodeJoinedAsync(description, node);
 
-        async Task OpenOnAsync(NodeId node)
+        async Task<NodeIdentity?> OpenOnAsync(NodeId node)
         {
             try
             {
-                await GrainFactory.NodeGrain(node).OpenDatasetAsync(description);
+                return await GrainFactory.NodeGrain(node).OpenDatasetAsync(description);
             }
             catch (Exception error) when (IsTransient(error))
             {
                 LogOpenFailed(error, description.Name, node);
+                return null;
             }
         }
     }

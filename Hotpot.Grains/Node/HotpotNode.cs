@@ -47,6 +47,9 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
     // Written by OnStart, before anyone awaits it.
     private Task _loops = Task.CompletedTask;
 
+    // Written once, by the first DisposeAsync.
+    private int _disposed;
+
     public HotpotNode(
         IServiceProvider services, INodeEngine engine, IGrainFactory grains, DatasetRegistry datasets, Committer committer, Acquirer acquirer,
         IClusterView cluster, IOptions<HotpotGrainsOptions> options, TimeProvider time, ILogger<HotpotNode> logger)
@@ -91,6 +94,9 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
 
     public async ValueTask DisposeAsync()
     {
+        // A container disposes an object once for each service that it is registered as.
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+            return;
         await StopLoopsAsync();
         _stopping.Dispose();
     }
