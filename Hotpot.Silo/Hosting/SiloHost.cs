@@ -41,6 +41,9 @@ internal static partial class SiloHost
         // Disposing asynchronously is what flushes the engine, after everything that uses it has stopped.
         await using IAsyncDisposable disposal = (IAsyncDisposable)host;
         ILogger logger = host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Hotpot.Silo");
+        // What is wrong with the data directory is one sentence for the one who started the silo; started by the host, the
+        // engine's failure would be logged with the stack of the whole container.
+        _ = host.Services.GetRequiredService<Engine>();
         await host.StartAsync();
         await host.Services.GetRequiredService<IHostApplicationLifetime>().WaitForStopAsync();
         // Afterwards every stopped silo is dead in the membership; before, only one that the others have given up.
