@@ -66,7 +66,7 @@ struct EngineConfig {
   uint32_t read_ahead_pages = 64;
 };
 
-// Log record types. A number is never given a second meaning; see docs/log-format.md.
+// Log record types. A number is never given a second meaning; see docs/engine-messages.md.
 enum class LogType : uint16_t {
   kDataset = 1,   // DatasetLog, name
   kDrop = 2,      // dataset id

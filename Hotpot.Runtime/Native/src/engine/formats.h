@@ -1,4 +1,4 @@
-// Payloads of the log's record types (LogType). Grammar: docs/log-format.md.
+// Payloads of the log's record types (LogType). Grammar: docs/engine-messages.md.
 #pragma once
 #include <type_traits>
 

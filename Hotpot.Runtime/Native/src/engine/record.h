@@ -1,5 +1,5 @@
 // The commit record: what a transaction changes in the chunks of one dataset that one owner serves. The same bytes are staged at
-// the owner, logged by every replica and pushed to sharers. Grammar: docs/wire-format.md.
+// the owner, logged by every replica and pushed to sharers. Grammar: docs/engine-messages.md.
 //
 //   record       := RecordHead participant* part*
 //   part         := PartHead page*

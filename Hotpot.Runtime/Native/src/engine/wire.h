@@ -1,4 +1,4 @@
-// Engine messages: what travels in the body of a fabric message. Grammar and worked example: docs/wire-format.md.
+// Engine messages: what travels in the body of a fabric message. Grammar and worked example: docs/engine-messages.md.
 //
 // Every body begins with one MessageHead; the fabric has already said which authenticated peer and incarnation sent it. A
 // body that does not parse is refused and counted, never trusted: all reads go through Reader, which cannot run past the end.
