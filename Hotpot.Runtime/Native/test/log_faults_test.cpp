@@ -156,6 +156,25 @@ TEST_P(LogFaultsTest, IsPoisonedByAFailedPersist) {
   EXPECT_EQ(opened.entries[0], expected[0]);
 }
 
+// What a dead process left in the page cache counts as durable after the start, so the start must make it so.
+TEST_P(LogFaultsTest, DoesNotOpenWhenWhatItFoundCannotBeSynced) {
+  std::vector<Entry> expected;
+  {
+    const Opened opened = OpenLog(Config());
+    ASSERT_TRUE(opened.status.ok()) << opened.status.message;
+    for (uint16_t i = 0; i < 3; ++i) ASSERT_TRUE(AppendTo(*opened.log, &expected, i, Big(i)).ok());
+  }
+  TestOps ops;
+  ops.sync_error = EIO;
+  const Opened refused = OpenLog(Config(), ops);
+  EXPECT_EQ(refused.status.code, HP_E_IO);
+  EXPECT_TRUE(refused.entries.empty());
+  ops.sync_error = 0;
+  const int before = ops.syncs();
+  EXPECT_EQ(OpenLog(Config(), ops).entries, expected);
+  EXPECT_GE(ops.syncs() - before, 3) << "one for each segment";
+}
+
 TEST_P(LogFaultsTest, IsPoisonedWhenTheNameOfASegmentCannotBeMadeDurable) {
   TestOps ops;
   const Opened opened = OpenLog(Config(), ops);
