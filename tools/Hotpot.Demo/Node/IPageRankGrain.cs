@@ -70,6 +70,9 @@ public sealed record RankRequest
 
     /// <summary>The barrier at which the nodes meet after each iteration.</summary>
     [Id(4)] public required string Barrier { get; init; }
+
+    /// <summary>On how many nodes each commit must be durable; fewer than the dataset's degree while a node is away.</summary>
+    [Id(5)] public required int MinDegree { get; init; }
 }
 
 /// <summary>One line of the demo's result.</summary>

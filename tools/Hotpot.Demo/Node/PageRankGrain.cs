@@ -42,14 +42,15 @@ internal sealed class PageRankGrain(IHotpot hotpot, MappedDatasets datasets) : G
         var barrier = hotpot.Barrier(request.Barrier, request.Shares);
         var share = await Task.Run(() => Share(mapped, request));
         await Task.Run(share.Start);
-        await CommitAsync(mapped, share, 0);
+        var options = new CommitOptions { MinDegree = request.MinDegree };
+        await CommitAsync(mapped, share, 0, options);
         await barrier.ArriveAndWaitAsync();
         var iteration = 0;
         while (iteration < request.Iterations && !await Task.Run(() => share.IsSettled(iteration)))
         {
             await Task.Run(() => share.Compute(iteration));
             iteration++;
-            await CommitAsync(mapped, share, iteration);
+            await CommitAsync(mapped, share, iteration, options);
             await barrier.ArriveAndWaitAsync();
             _progress = iteration;
         }
@@ -113,9 +114,9 @@ internal sealed class PageRankGrain(IHotpot hotpot, MappedDatasets datasets) : G
         return [.. TopPackages.Pick(root, new PageRankShare(root, 0, 1).Ranks(iterations), count)];
     }
 
-    private static Task CommitAsync(MappedDataset mapped, PageRankShare share, int iteration)
+    private static Task CommitAsync(MappedDataset mapped, PageRankShare share, int iteration, CommitOptions options)
     {
         share.Written(iteration, out var ranks, out var rankBytes, out var sums, out var sumBytes);
-        return mapped.Dataset.CommitAsync([mapped.RangeOf(ranks, rankBytes), mapped.RangeOf(sums, sumBytes)]);
+        return mapped.Dataset.CommitAsync([mapped.RangeOf(ranks, rankBytes), mapped.RangeOf(sums, sumBytes)], options);
     }
 }
