@@ -16,6 +16,7 @@ internal static class TransientFailures
     // A call that ended in a time-out of the actor host has taken many seconds itself; it is not worth eight of those.
     private static readonly TimeSpan GiveUpAfter = TimeSpan.FromSeconds(15);
 
+    /// <summary>The one asked is gone, or did not answer; another may.</summary>
     public static bool IsTransient(Exception failure) =>
         failure is OrleansMessageRejectionException or NodeUnavailableException or TimeoutException;
 
@@ -29,7 +30,7 @@ internal static class TransientFailures
             {
                 return await call().WaitAsync(cancellationToken);
             }
-            catch (Exception failure) when (attempt < Attempts && IsTransient(failure) && Stopwatch.GetElapsedTime(started) < GiveUpAfter)
+            catch (Exception failure) when (attempt < Attempts && (IsTransient(failure) || failure is BusyException) && Stopwatch.GetElapsedTime(started) < GiveUpAfter)
             {
                 await Task.Delay(delay, cancellationToken);
                 delay = delay * 2 < LongestDelay ? delay * 2 : LongestDelay;
