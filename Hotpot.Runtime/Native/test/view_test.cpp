@@ -5,6 +5,7 @@
 
 #include <array>
 #include <chrono>
+#include <fstream>
 #include <map>
 #include <random>
 
@@ -477,6 +478,59 @@ INSTANTIATE_TEST_SUITE_P(Ways, PrivatePagesTest, ::testing::Bool(),
                          [](const auto& way) { return way.param ? "Scan" : "Pagemap"; });
 
 // ---- freeze ---------------------------------------------------------------------------------------------------------
+
+bool ExpectsRandomAccess(uint64_t address) {
+  std::ifstream smaps("/proc/self/smaps");
+  std::string line;
+  bool here = false;
+  while (std::getline(smaps, line)) {
+    unsigned long start = 0, end = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &start, &end) == 2) here = address >= start && address < end;
+    if (here && line.starts_with("VmFlags:")) return line.find(" rr") != std::string::npos;
+  }
+  ADD_FAILURE() << "the mapping is not listed";
+  return false;
+}
+
+// The wait rests on the kernel changing the mapping each time, since it takes no lock to change nothing.
+TEST(Freeze, WaitingForFaultsChangesTheMappingEachTime) {
+  World w;
+  BUILD_WORLD(w, 4);
+  bool before = ExpectsRandomAccess(w.At(0));
+  for (int i = 0; i < 4; i++) {
+    w.view->WaitForFaultsUnderWay();
+    EXPECT_NE(ExpectsRandomAccess(w.At(0)), before);
+    before = !before;
+  }
+}
+
+// A freeze over a range with many gaps finds exactly the private pages, with and without a page of the front below
+// them.
+TEST(Freeze, FindsPrivatePagesAmongGaps) {
+  constexpr uint64_t kPages = 600;
+  World w;
+  BUILD_WORLD(w, kPages);
+  std::mt19937 random(3);
+  std::vector<PageIndex> stored;
+  for (uint64_t p = 0; p < kPages; p++) {
+    uint32_t dice = static_cast<uint32_t>(random()) % 5;
+    if (dice == 0) continue;
+    ASSERT_TRUE(w.front->FillZero(PageIndex(p), 1).ok());
+    if (dice == 1) {
+      EXPECT_EQ(Load(w.At(p)), 0);
+    }
+    if (dice < 3) continue;
+    Store(w.At(p), 1);
+    stored.push_back(PageIndex(p));
+    if (dice == 4) w.front->Punch(PageIndex(p), 1);
+  }
+  for (int round = 0; round < 2; round++) {
+    Freeze freeze(*w.view, *w.pages, PageIndex(0), kPages);
+    ASSERT_TRUE(freeze.status().ok());
+    EXPECT_EQ(freeze.private_pages(), stored);
+  }
+  EXPECT_TRUE(NoFaultWaits(*w.faults));
+}
 
 // A store to a frozen page sleeps, whatever state the page is in, and lands on what is there when the freeze ends.
 class FreezeState : public ::testing::TestWithParam<const char*> {};

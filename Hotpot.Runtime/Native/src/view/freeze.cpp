@@ -33,49 +33,56 @@ Status Freeze::Look() {
   std::vector<uint64_t> found, unclear;
   Status scanned = pages_.Scan(view_.AddressOf(first_), count_ * kPageSize, &found, &unclear);
   if (!scanned.ok()) return scanned;
-  if (!unclear.empty()) {
-    // Mostly markers of the freeze itself on pages that were not mapped. Mapping those that the front has settles them
-    // at once.
-    for (size_t i = 0; i < unclear.size();) {
-      size_t run = i + 1;
-      while (run < unclear.size() && unclear[run] == unclear[run - 1] + 1) run++;
-      view_.Populate(PageIndex(first_.value + unclear[i]), run - i);
-      i = run;
-    }
-    found.clear();
-    unclear.clear();
-    scanned = pages_.Scan(view_.AddressOf(first_), count_ * kPageSize, &found, &unclear);
-    if (!scanned.ok()) return scanned;
-  }
-  for (uint64_t u : unclear) {
-    PageIndex p(first_.value + u);
-    if (view_.IsPoisoned(p)) continue;
-    Status clarified = Clarify(p, &found);
+  for (size_t i = 0; i < unclear.size();) {
+    size_t run = i + 1;
+    while (run < unclear.size() && unclear[run] == unclear[run - 1] + 1) run++;
+    Status clarified = ClarifyRun(PageIndex(first_.value + unclear[i]), run - i, &found);
     if (!clarified.ok()) return clarified;
+    i = run;
   }
   std::sort(found.begin(), found.end());
   private_.reserve(found.size());
-  for (uint64_t f : found) private_.push_back(PageIndex(first_.value + f));
+  for (uint64_t f : found) {
+    PageIndex p(first_.value + f);
+    if (!view_.IsPoisoned(p)) private_.push_back(p);
+  }
   return Status::Ok();
 }
 
 // An entry that is not present is a private page in swap or on the move, or the freeze's own marker on an unmapped
-// page. A page that the front has may be touched: the kernel brings the private page back, or maps the front's. Where
-// the front has none, no private page can come into being (a store would be a miss), so the protection may be lifted
-// while we look.
-Status Freeze::Clarify(PageIndex p, std::vector<uint64_t>* found) {
-  const uint64_t address = view_.AddressOf(p);
-  std::vector<uint64_t> seen;
-  Status scanned;
-  if (view_.front().IsPresent(p)) {
-    Touch(view_.private_page(p));
-    scanned = pages_.Scan(address, kPageSize, &seen);
-  } else {
-    view_.faults().Unprotect(address, kPageSize);
-    scanned = pages_.Scan(address, kPageSize, &seen);
-    view_.faults().Protect(address, kPageSize);
+// page, or poison. Splits the run by what the front has.
+Status Freeze::ClarifyRun(PageIndex first, size_t count, std::vector<uint64_t>* found) {
+  const uint64_t end = first.value + count;
+  for (uint64_t at = first.value; at < end;) {
+    uint64_t present = at, present_end = end;
+    if (!view_.front().NextPresent(&present, end, &present_end)) present = present_end = end;
+    Status scanned;
+    if (present > at) {
+      // Where the front has no page, no private page can come into being (a store would be a miss), so the protection
+      // may be lifted while we look: the markers go, and what is left is private.
+      const uint64_t address = view_.AddressOf(PageIndex(at)), length = (present - at) * kPageSize;
+      view_.faults().Unprotect(address, length);
+      scanned = Append(PageIndex(at), present - at, found);
+      view_.faults().Protect(address, length);
+    }
+    if (scanned.ok() && present < present_end) {
+      // A page that the front has may be touched: the kernel brings the private page back, or maps the front's.
+      for (uint64_t p = present; p < present_end; p++) {
+        if (!view_.IsPoisoned(PageIndex(p))) Touch(view_.private_page(PageIndex(p)));
+      }
+      scanned = Append(PageIndex(present), present_end - present, found);
+    }
+    if (!scanned.ok()) return scanned;
+    at = present_end;
   }
-  if (scanned.ok() && !seen.empty()) found->push_back(p.value - first_.value);
+  return Status::Ok();
+}
+
+// Adds the private pages of a part of the range to `found`, which counts from the beginning of the range.
+Status Freeze::Append(PageIndex first, size_t count, std::vector<uint64_t>* found) {
+  std::vector<uint64_t> seen;
+  Status scanned = pages_.Scan(view_.AddressOf(first), count * kPageSize, &seen);
+  for (uint64_t s : seen) found->push_back(first.value - first_.value + s);
   return scanned;
 }
 

@@ -30,12 +30,12 @@
 //   private, changed       kDirty           keeps the front's old page as twin unless there is one; changes the front
 //
 // A page that stays dirty keeps showing the application what it saw, until commit or discard (consistency contract).
-// Front::Punch and Front::Fill over present pages change the base too and need a freeze as well. A page known to be
-// private in this turn needs none: it stays private until the engine drops it, and the front's page below it is not
-// visible.
+// Front::Punch and Front::Fill over present pages change the base too. Every page whose base changes is settled first,
+// also when the change is this node's own commit: a private page that Look finds may be a copy just made, without any
+// store.
 //
-// Cost: about ten system calls per freeze whatever its length, so freeze runs of pages, not pages. The pages should be
-// ones that the front has; others work, slowly. Views mapped read-only need no freeze, and get none.
+// Cost: five to ten system calls per freeze, and a few more for each gap in what the front has, so freeze runs of
+// pages, not pages. Views mapped read-only need no freeze, and get none.
 //
 // What can still go wrong: see view.h on pinned pages.
 #pragma once
@@ -67,7 +67,8 @@ class Freeze {
 
  private:
   Status Look();
-  Status Clarify(PageIndex p, std::vector<uint64_t>* found);
+  Status ClarifyRun(PageIndex first, size_t count, std::vector<uint64_t>* found);
+  Status Append(PageIndex first, size_t count, std::vector<uint64_t>* found);
   void DropWhatAppeared();
 
   View& view_;
