@@ -51,7 +51,7 @@ internal sealed class HotpotOptionsValidator : IValidateOptions<HotpotOptions>
     private static string? KeyFailure(HotpotOptions options)
     {
         if (string.IsNullOrEmpty(options.ClusterKey) == string.IsNullOrEmpty(options.ClusterKeyFile))
-            return $"{SettingNames.Explain(nameof(options.ClusterKey))} or {SettingNames.Switch(nameof(options.ClusterKeyFile))} is needed, and not both; all nodes need the same key.";
+            return $"{SettingNames.Explain(nameof(options.ClusterKey))} or {SettingNames.Key(nameof(options.ClusterKeyFile))} ({SettingNames.Switch(nameof(options.ClusterKeyFile))}) is needed, and not both; all nodes need the same key.";
         byte[] key;
         try
         {
