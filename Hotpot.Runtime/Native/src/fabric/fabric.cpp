@@ -11,11 +11,11 @@
 //   stream  otherwise: the connection itself, framed (frame_stream.h).
 // The connection stays open in every case: its end is the peer's death, noticed at once.
 //
-// Why TCP is our own stream and not UCX's. UCX trusts its peers entirely. In UCX 1.13 everybody who can connect to the
-// port of its tcp transport can, after a public magic number, have bytes written to an address of his choice (the PUT
-// request of uct/tcp/tcp_ep.c), so it must not be open to strangers; shared memory is protected by file permissions and
-// RDMA by the fabric it needs. UCX's tcp is still there for those who name it in FabricConfig::transports, on networks
-// they trust.
+// Why TCP is our own stream and not UCX's. UCX trusts its peers entirely. Whoever can connect to the port of its tcp
+// transport may, after a public magic number, name an address and have the bytes that follow received there (the PUT
+// request of uct/tcp/tcp_ep.c, tried with 1.13.1), and a connection request of the wrong length fails an assertion.
+// That must not be open to strangers. Shared memory is protected by file permissions, and RDMA by the fabric it needs.
+// UCX's tcp is there for those who ask for "ucx_tcp", on networks they trust.
 //
 // Normal case. SetPeer makes a Peer; the side with the lower id dials at once. LinkUp -> OnPeerUp. Messages go out
 // inside Send() when the transport takes them, else when it becomes writable. They come in inside Progress(), in the
@@ -156,6 +156,10 @@ class FabricImpl final : public Fabric, private LinkOwner {
     Incarnation incarnation;
     std::string reason;
   };
+  struct LaneEntry {
+    Link* link;
+    bool watched;  // its descriptor is in the epoll set
+  };
   struct Loopback {
     uint16_t type;
     MessageBody body;
@@ -191,7 +195,7 @@ class FabricImpl final : public Fabric, private LinkOwner {
   FabricStats stats_;
   std::unordered_map<NodeId, Peer> peers_;
   std::vector<std::unique_ptr<Link>> links_;  // oldest first
-  std::vector<Link*> lanes_;                  // the links that have a lane
+  std::vector<LaneEntry> lanes_;              // of the links that have one
   std::deque<Notice> notices_;
   std::deque<Loopback> loopback_;
   size_t dead_links_ = 0;
@@ -340,8 +344,17 @@ int FabricImpl::Progress() {
 
 bool FabricImpl::Arm() {
   if (!loopback_.empty() || !notices_.empty() || dead_links_ > 0) return false;
-  for (Link* link : lanes_) {
-    if (Lane* const lane = link->lane(); lane != nullptr && !lane->Arm()) return false;
+  for (LaneEntry& entry : lanes_) {
+    Lane* const lane = entry.link->lane();
+    if (lane == nullptr) continue;
+    const Lane::Armed armed = lane->Arm();
+    if (armed == Lane::Armed::kBusy) return false;
+    const bool watch = armed == Lane::Armed::kYes;
+    if (watch == entry.watched) continue;
+    epoll_event event{};
+    event.events = watch ? EPOLLIN : 0u;
+    // A failure leaves things as they are: sleeps that end early, or a wake-up at the next time-out.
+    if (epoll_ctl(epoll_, EPOLL_CTL_MOD, lane->EventFd(), &event) == 0) entry.watched = watch;
   }
   return true;
 }
@@ -363,11 +376,9 @@ int FabricImpl::NextTimeoutMs() const {
     // Bounded above as well: a time point in the far future must not overflow an int.
     wait = static_cast<int>(std::clamp<int64_t>(left, 0, Link::kHandshakeMs.count()));
   }
-  // UCX's shared memory does not wake a sender when a full ring has room again, so messages that wait there are looked
-  // after.
-  for (const Link* link : lanes_) {
-    const Lane* const lane = link->lane();
-    if (lane != nullptr && lane->unsent_bytes() > 0) return wait < 0 ? 1 : std::min(wait, 1);
+  for (const LaneEntry& entry : lanes_) {
+    const Lane* const lane = entry.link->lane();
+    if (lane != nullptr && lane->wants_polling()) return wait < 0 ? 1 : std::min(wait, 1);
   }
   return wait;
 }
@@ -395,14 +406,17 @@ int FabricImpl::DeliverNotices() {
 int FabricImpl::PollLanes() {
   int done = 0;
   for (size_t i = 0; i < lanes_.size(); ++i) {  // by index: a callback may bring up a link with another lane
-    // Each call brings a few messages; a lane that has many gets this many calls before its neighbours' turn.
-    constexpr int kCallsPerTurn = 16;
-    for (int call = 0; call < kCallsPerTurn; ++call) {
-      Lane* const lane = lanes_[i]->lane();
+    // Each call brings in a few messages, and takes one piece of those that wait to go out. A lane that has many gets
+    // so many calls before its neighbours' turn; with a piece in each of the ring's 256 places a turn, a sender that
+    // sleeps for 1 ms when the ring is full keeps up with the memory. On a full ring these calls cost some 10 us.
+    constexpr int kCallsToReceive = 16, kCallsToSend = 288;
+    for (int call = 0; call < kCallsToSend; ++call) {
+      Lane* const lane = lanes_[i].link->lane();
       if (lane == nullptr) break;
       const unsigned events = lane->Progress();
-      if (events == 0) break;
       done += static_cast<int>(events);
+      const bool sending = lanes_[i].link->lane() != nullptr && lane->unsent_bytes() > 0;
+      if (!sending && (events == 0 || call >= kCallsToReceive)) break;
     }
   }
   return done;
@@ -453,7 +467,7 @@ int FabricImpl::RunTimers() {
 
 void FabricImpl::BuryLinks() {
   if (dead_links_ == 0) return;
-  std::erase_if(lanes_, [](const Link* link) { return link->state() == Link::State::kDead; });
+  std::erase_if(lanes_, [](const LaneEntry& entry) { return entry.link->state() == Link::State::kDead; });
   dead_links_ -= std::erase_if(links_, [](const std::unique_ptr<Link>& link) {
     if (link->state() != Link::State::kDead) return false;
     if (link->Bury()) return true;
@@ -549,7 +563,7 @@ Status FabricImpl::CreateLane(Link& link, uint32_t kind, std::unique_ptr<Lane>* 
   if (epoll_ctl(epoll_, EPOLL_CTL_ADD, (*out)->EventFd(), &event) != 0) {
     return Status::Error(HP_E_IO, "The fabric cannot watch a transport: " + ErrnoText() + ".");
   }
-  lanes_.push_back(&link);
+  lanes_.push_back({&link, true});
   return Status::Ok();
 }
 

@@ -27,10 +27,16 @@ class Lane {
   virtual Status Send(uint16_t type, MessageBody body) = 0;
   virtual unsigned Progress() = 0;
   virtual int EventFd() const = 0;
-  // False when there is something to do: call Progress() instead of sleeping.
-  virtual bool Arm() = 0;
+  enum class Armed {
+    kYes,   // EventFd becomes readable when there is something to do
+    kBusy,  // there is something to do: call Progress() instead of sleeping
+    kPoll,  // no event would tell of the next step: call Progress() every millisecond, and do not watch EventFd
+            // meanwhile
+  };
+  virtual Armed Arm() = 0;
   // Starts the end, or goes on with it; true when the lane may be destroyed. Nothing is reported any more.
   virtual bool Close() = 0;
+  virtual bool wants_polling() const = 0;   // Arm says, or would say, kPoll
   virtual size_t unsent_bytes() const = 0;  // given to Send, not yet taken over by the transport
 };
 

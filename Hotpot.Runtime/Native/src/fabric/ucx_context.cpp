@@ -65,7 +65,7 @@ TransportChoice TransportChoice::Parse(const std::string& transports) {
   if (transports.empty() || transports == "all" || all_but) {
     const auto tokens = Split(all_but ? transports.substr(1) : "");
     const std::set<std::string> without(tokens.begin(), tokens.end());
-    choice.stream = !without.contains("stream");
+    choice.stream = !without.contains("tcp");
     bool shared = true;
     for (const std::string& token : without)
       shared = shared && !(kShared.contains(token) && token != "cma" && token != "sysv");
@@ -78,8 +78,10 @@ TransportChoice TransportChoice::Parse(const std::string& transports) {
     return choice;
   }
   for (const std::string& token : Split(transports)) {
-    if (token == "stream") {
+    if (token == "tcp") {
       choice.stream = true;
+    } else if (token == "ucx_tcp") {
+      Add(&choice.net, "tcp");
     } else if (kShared.contains(token)) {
       Add(&choice.shared, token);
     } else if (token != "self") {
@@ -101,7 +103,7 @@ Status UcxContext::Create(const std::string& transports, const std::string& bind
   ucp_config_t* config = nullptr;
   ucs_status_t status = ucx.config_read(nullptr, nullptr, &config);
   if (status != UCS_OK) return failed("reading the configuration", status);
-  std::vector<std::pair<const char*, std::string>> settings = {{"TLS", transports}};
+  std::vector<std::pair<std::string, std::string>> settings = {{"TLS", transports}};
   if (network) {
     settings.emplace_back("KEEPALIVE_INTERVAL", "1s");
     // Without memory hooks a cached registration could outlive its memory.
@@ -109,16 +111,24 @@ Status UcxContext::Create(const std::string& transports, const std::string& bind
   } else {
     // A rendezvous would leave one side inside the other's memory when that dies; copies through the segment cannot.
     settings.emplace_back("RNDV_THRESH", "inf");
+    // A ring of 256 x 16 KiB = 4 MiB for each neighbour. A sender that found it full looks again after 1 ms, so the
+    // ring's size is what limits a sleeping pair: 4 MiB/ms. More pieces are set aside 64 (1 MiB) at a time.
+    for (const std::string transport : {"POSIX", "SYSV"}) {
+      if (transports.find(transport == "POSIX" ? "posix" : "sysv") == std::string::npos) continue;
+      settings.push_back({transport + "_FIFO_SIZE", "256"});
+      settings.push_back({transport + "_SEG_SIZE", "16K"});
+      settings.push_back({transport + "_RX_BUFS_GROW", "64"});
+    }
   }
   if (transports == "tcp") {
     settings.emplace_back("TCP_CONN_NB", "y");
     if (const std::string device = InterfaceOf(bind_ip); !device.empty()) settings.emplace_back("NET_DEVICES", device);
   }
   for (const auto& [name, value] : settings) {
-    status = ucx.config_modify(config, name, value.c_str());
+    status = ucx.config_modify(config, name.c_str(), value.c_str());
     if (status == UCS_OK) continue;
     ucx.config_release(config);
-    return failed(name, status);
+    return failed(name.c_str(), status);
   }
   ucp_params_t params{};
   params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_ESTIMATED_NUM_EPS;

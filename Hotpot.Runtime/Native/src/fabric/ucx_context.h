@@ -12,15 +12,16 @@ struct TransportChoice {
   bool stream = false;
   std::string shared;  // UCX_TLS for links on one host; empty = none
   std::string net;     // UCX_TLS for links between hosts; empty = none
-  // "" = shared memory on one host, RDMA where the machine has devices, else the stream. A list of UCX transports means
-  // exactly these; "stream" may be one of them. A list that begins with ^ is the default without what it names.
+  // "" = shared memory on one host, RDMA where the machine has devices, else the stream. A list means exactly what it
+  // names, as in UCX_TLS, except that "tcp" is our own stream; UCX's tcp is "ucx_tcp" (fabric.cpp says why). A list
+  // that begins with ^ is the default without what it names.
   static TransportChoice Parse(const std::string& transports);
 };
 
 // One UCX context: the transports of one kind of lane. Immutable after Create.
 class UcxContext {
  public:
-  // `bind_ip` confines UCX's own tcp listeners, if `transports` asks for tcp, to that address's interface.
+  // `bind_ip` confines UCX's own tcp listeners, if `transports` is "tcp", to that address's interface.
   static Status Create(const std::string& transports, const std::string& bind_ip, bool network,
                        std::unique_ptr<UcxContext>* out);
   ~UcxContext();

@@ -119,13 +119,21 @@ Status UcxLane::Post(uint16_t type, uint16_t flags, MessageBody body) {
   return Status::Ok();
 }
 
-unsigned UcxLane::Progress() { return UcxApi::Get().worker_progress(worker_); }
+unsigned UcxLane::Progress() {
+  const unsigned events = UcxApi::Get().worker_progress(worker_);
+  if (events > 0) busy_arms_ = 0;
+  return events;
+}
 
-bool UcxLane::Arm() {
+Lane::Armed UcxLane::Arm() {
   const ucs_status_t status = UcxApi::Get().worker_arm(worker_);
-  if (status == UCS_OK) return true;
-  if (status != UCS_ERR_BUSY) Broken(std::string("UCX cannot wait for events: ") + UcxApi::Get().status_string(status));
-  return false;
+  if (status == UCS_OK) {
+    busy_arms_ = 0;
+    return Armed::kYes;
+  }
+  if (status == UCS_ERR_BUSY) return ++busy_arms_ > kMaxBusyArms ? Armed::kPoll : Armed::kBusy;
+  Broken(std::string("UCX cannot wait for events: ") + UcxApi::Get().status_string(status));
+  return Armed::kBusy;
 }
 
 void UcxLane::SentCallback(void* request, ucs_status_t status, void* outgoing) {

@@ -40,14 +40,19 @@ class UcxLane final : public Lane {
   Status Send(uint16_t type, MessageBody body) override;
   unsigned Progress() override;
   int EventFd() const override { return event_fd_; }
-  bool Arm() override;
+  Armed Arm() override;
   bool Close() override;
+  bool wants_polling() const override { return busy_arms_ > kMaxBusyArms; }
   size_t unsent_bytes() const override { return unsent_bytes_; }
 
  private:
   // What a well-behaved sender can have under way is bounded by Link::kMaxUnsentBytes; the same bound holds here.
   static constexpr size_t kMaxHeldBytes = 256u << 20;
   static constexpr uint32_t kMaxHeldMessages = 1u << 16;
+  // UCX's shared memory cannot be armed while messages wait for room in the peer's ring, nor while a sender that lost
+  // its processor is half through filling a place in ours. Spinning would keep the other one waiting where processors
+  // are few, so after some turns without an event we sleep and look again.
+  static constexpr unsigned kMaxBusyArms = 32;
   static constexpr unsigned kMessageId = 1;
   static constexpr uint16_t kOpening = 1;  // LaneHeader::reserved of message 0
 
@@ -92,6 +97,7 @@ class UcxLane final : public Lane {
   bool stopped_ = false;    // broken or malformed, and told so
   bool closing_ = false;    // Close was called: callbacks only let go of memory
   uint32_t receiving_ = 0;  // rendezvous receives under way
+  unsigned busy_arms_ = 0;  // in a row, without an event in between
   uint32_t next_out_ = 0, next_in_ = 0;
   size_t unsent_bytes_ = 0, held_bytes_ = 0;
   std::list<Outgoing> outgoing_;  // until UCX needs them no longer
