@@ -105,6 +105,7 @@ public sealed class Parcel
     public List<Coordinate> Path { get; set; } = [];
 
     /// <summary>Without [Id]: does not travel.</summary>
+    [field: NonSerialized]
     public string Local { get; set; } = "local";
 }
 

@@ -19,6 +19,9 @@ internal sealed class Router(Silo silo) : IPlacementContext
 
     private readonly ConcurrentDictionary<GrainId, SiloAddress> _places = new();
 
+    // The searches that are under way: a burst of calls to one grain asks the directory once.
+    private readonly ConcurrentDictionary<GrainId, Lazy<Task<SiloAddress?>>> _searches = new();
+
     public SiloAddress LocalSilo => silo.SiloAddress;
 
     public SiloStatus LocalSiloStatus => silo.Membership.CurrentSnapshot.GetSiloStatus(silo.SiloAddress);
@@ -134,13 +137,29 @@ internal sealed class Router(Silo silo) : IPlacementContext
         var grain = call.GrainId;
         if (useMemory && _places.TryGetValue(grain, out var known) && silo.Membership.CurrentSnapshot.GetSiloStatus(known) == SiloStatus.Active)
             return known;
-        var strategy = call.Class!.Placement;
-        var director = silo.Services.GetKeyedService<IPlacementDirector>(strategy.GetType())
-            ?? throw new OrleansConfigurationException($"No placement director for {strategy.GetType().Name} is registered; add it with AddPlacementDirector.");
-        var proposed = await director.OnAddActivation(strategy, new PlacementTarget(grain), this).ConfigureAwait(false);
-        var place = await silo.Directory.RegisterAsync(grain, proposed, cancellationToken).ConfigureAwait(false);
-        if (place is not null)
-            Learn(grain, place);
-        return place;
+        var search = _searches.GetOrAdd(
+            grain, static (id, state) => new Lazy<Task<SiloAddress?>>(() => state.router.SearchAsync(id, state.grainClass)), (router: this, grainClass: call.Class!));
+        return await search.Value.WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Proposes a place and asks the owner of the grain. It outlives the call that began it, since others may wait for it too.</summary>
+    private async Task<SiloAddress?> SearchAsync(GrainId grain, GrainClass grainClass)
+    {
+        try
+        {
+            using var limit = new CancellationTokenSource(silo.ResponseTimeout);
+            var strategy = grainClass.Placement;
+            var director = silo.Services.GetKeyedService<IPlacementDirector>(strategy.GetType())
+                ?? throw new OrleansConfigurationException($"No placement director for {strategy.GetType().Name} is registered; add it with AddPlacementDirector.");
+            var proposed = await director.OnAddActivation(strategy, new PlacementTarget(grain), this).ConfigureAwait(false);
+            var place = await silo.Directory.RegisterAsync(grain, proposed, limit.Token).ConfigureAwait(false);
+            if (place is not null)
+                Learn(grain, place);
+            return place;
+        }
+        finally
+        {
+            _searches.TryRemove(grain, out _);
+        }
     }
 }

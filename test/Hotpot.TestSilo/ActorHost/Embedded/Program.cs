@@ -12,7 +12,9 @@ if (args.Length != 2)
 }
 
 var builder = Host.CreateApplicationBuilder();
-builder.Logging.SetMinimumLevel(LogLevel.Error);
+
+// Standard output belongs to the words above.
+builder.Logging.ClearProviders().AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace).SetMinimumLevel(LogLevel.Error);
 builder.UseOrleans(silo =>
 {
     silo.UseEmbeddedClustering(args[0])
