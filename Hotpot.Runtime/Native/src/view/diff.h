@@ -13,8 +13,8 @@ struct Run {
   bool operator==(const Run&) const = default;
 };
 
-// Appends the maximal runs of bytes in which `current` differs from `base` within [from, to) of the page. Run-time dispatch:
-// AVX2 or plain. Neither needs to be aligned, and `current` may be stored to meanwhile.
+// Appends the maximal runs of bytes in which `current` differs from `base` within [from, to) of the page. Run-time
+// dispatch: AVX2 or plain. Neither needs to be aligned, and `current` may be stored to meanwhile.
 void DiffPage(const std::byte* base, const std::byte* current, size_t from, size_t to, std::vector<Run>* out);
 bool PagesEqual(const std::byte* a, const std::byte* b);
 // memcpy from a page that the application may be storing into, which the thread sanitizer would report.

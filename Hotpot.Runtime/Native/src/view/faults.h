@@ -2,13 +2,10 @@
 // userfault.h and probed at run time.
 //
 // What the engine owes to each event it reads, else a thread sleeps for ever:
-//   missing        make the page present in the front (or find that it is), then Wake. A fault may have looked at the
-//   front
-//                  before a Fill and queued itself after the Wake that followed, so an event for a present page is
-//                  normal.
-//   write_protect  nothing while the page is frozen; Wake when it is not. Lifting a freeze wakes those who sleep then,
-//   but a store
-//                  may have seen the protection just before it was lifted and queue itself just after.
+//   missing: make the page present in the front (or find that it is), then Wake. A fault may have looked at the front
+//     before a Fill and queued itself after the Wake that followed, so an event for a present page is normal.
+//   write_protect: nothing while the page is frozen; Wake when it is not. Lifting a freeze wakes those who sleep then,
+//     but a store may have seen the protection just before it was lifted and queue itself just after.
 // Events repeat: two threads on one page are two events, and a signal (the .NET runtime sends them to suspend threads)
 // ends a sleep and raises the fault anew. An event whose thread was woken or killed meanwhile is never read.
 #pragma once

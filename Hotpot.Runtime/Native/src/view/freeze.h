@@ -7,16 +7,13 @@
 //
 // Scheme. Write-protect the pages (UFFDIO_WRITEPROTECT), look, act, look again, lift the protection. A store that comes
 // meanwhile faults, sleeps, and is repeated by the processor afterwards: it lands on what is there then. Loads go on.
-// What the protection does not do is keep the kernel from copying. Two kinds of copy can come into being all the same,
-// and both are undone at the end of the freeze (the first is seen at once, test:
-// ACopyMadeDuringTheFreezeDoesNotKeepTheOldPage; the second follows from the kernel's source, and no test has caught
-// it):
-//   - A store to a page that is not mapped first makes the private copy, with the protection on it, and only then
-//   sleeps.
-//     The copy is as old as the moment it was made, which may be the middle of our change.
+// What the protection does not do is keep the kernel from copying. Two kinds of copy can come into being all the same:
+//   - A store to a page that is not mapped makes the private copy first, with the protection on it, and sleeps then.
+//     The copy is as old as the moment it was made, which may be the middle of our change. Linux 6.18 does so every
+//     time (test: ACopyMadeDuringTheFreezeDoesNotKeepTheOldPage).
 //   - A copy under way when the protection came is discarded if the page table entry has changed in the meantime, but
-//   it
-//     may be delayed so long that the protection is gone again and the entry looks as before.
+//     it may be delayed so long that the protection is gone again and the entry looks as before. This follows from the
+//     kernel's source; no test has caught it.
 // No private page that appears during a freeze holds anything of the application, since it is born protected. So at the
 // end the freeze waits until all page faults under way are over (View::WaitForFaultsUnderWay), drops every private page
 // that Look did not find or Settle dropped, and lifts the protection. Copies that begin after the wait see the finished

@@ -5,15 +5,12 @@
 //
 // Scheme. A hole in the memfd is an absent page. The alias is registered with a userfaultfd of its own, for two
 // reasons:
-//   - UFFDIO_COPY builds the new page aside and then inserts it into the page cache, so that nobody can map it half
-//   written.
+//   - UFFDIO_COPY builds the new page aside and then inserts it into the page cache: nobody can map it half written.
 //     pwrite(2) does not promise that: it inserts the page under its lock, copies with page faults switched off, and
 //     when the source is not mapped just then (never touched, file-backed, being migrated) it publishes the page with
-//     the rest as zeros and tries again. Linux 6.18 does so at the first touch of such a source; test/view_test.cpp
-//     shows it.
-//   - With UFFD_FEATURE_SIGBUS a touch of an absent page through the alias is a SIGBUS at once, or EFAULT when the
-//   kernel
-//     does it for us. Without it, such a bug would quietly commit a page of zeros.
+//     the rest as zeros and tries again. Linux 6.18 was seen to do so (docs/views.md).
+//   - With UFFD_FEATURE_SIGBUS a touch of an absent page through the alias is a SIGBUS at once, or EFAULT when it is
+//     the kernel that touches. Without it, such a bug would quietly commit a page of zeros.
 // Where userfaultfd is not permitted no view can exist, nobody watches, and Fill uses pwrite.
 //
 // Present pages change through the alias; views of clean pages show that at once. When a writable view exists the

@@ -5,8 +5,8 @@
 // present. The last kind is reported as "swapped" and covers a private copy in swap or on the move, but also
 // userfaultfd's markers: a write-protected page that is not mapped (gone when the protection is lifted) and a poisoned
 // one. Nothing an unprivileged process can read tells these apart, so Scan reports them on a list of its own and View
-// and Freeze, which know what is frozen and poisoned, decide. There is no swap without this list being long; on a
-// machine without swap it is nearly always empty.
+// and Freeze, which know what is frozen and poisoned, decide. On a machine
+// without swap that list is nearly always empty.
 #pragma once
 #include <memory>
 #include <vector>
@@ -27,7 +27,7 @@ class PrivatePages {
   bool UsesScan() const { return scan_; }
   // Appends the pages in [address, address + length) as page numbers relative to `address`, ascending: `resident` gets
   // the private pages in memory, `unclear` those that are private and swapped out, or carry a marker of userfaultfd.
-  // PAGEMAP_SCAN skips what was never mapped; the fallback takes about a second for a terabyte.
+  // PAGEMAP_SCAN skips what was never mapped; the fallback takes seconds for a terabyte, unless bounded.
   Status Scan(uint64_t address, uint64_t length, std::vector<uint64_t>* resident, std::vector<uint64_t>* unclear);
   // The same on one list, right where nothing is frozen or poisoned.
   Status Scan(uint64_t address, uint64_t length, std::vector<uint64_t>* out);

@@ -40,9 +40,8 @@ constexpr uint64_t kBaseRegionEnd = 0x4000'0000'0000;
 class View {
  public:
   // MAP_PRIVATE | MAP_FIXED_NOREPLACE | MAP_NORESERVE, registered with `faults`. HP_E_ADDRESS_IN_USE names what is
-  // there
-  // (/proc/self/maps). HP_E_INVALID for a base the machine cannot have, HP_E_NO_MEMORY. Front and faults outlive the
-  // view.
+  // there (/proc/self/maps). HP_E_INVALID for a base the machine cannot have, HP_E_NO_MEMORY. Front and faults outlive
+  // the view.
   static Status Map(const Front& front, uint64_t base, bool writable, Faults& faults, std::unique_ptr<View>* out);
   // Unmaps and wakes the sleepers, which then get SIGSEGV: the application used memory that it gave back.
   ~View();
