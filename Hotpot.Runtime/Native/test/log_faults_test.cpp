@@ -228,6 +228,36 @@ TEST_F(FileLogTest, PublishesNothingBeforeTheSyncIsDone) {
   EXPECT_LT(first, second);
 }
 
+// Appends a record during every sync, so that the log never is wholly durable.
+class BusyOps final : public TestOps {
+ public:
+  int SyncData(int fd) override {
+    const int error = TestOps::SyncData(fd);
+    if (RedoLog* const busy = log.load()) {
+      Lsn end;
+      EXPECT_TRUE(Append(*busy, 1, Pattern(1, 8), &end).ok());
+    }
+    return error;
+  }
+  std::atomic<RedoLog*> log{nullptr};
+};
+
+TEST_F(FileLogTest, FlushesABusyLog) {
+  BusyOps ops;
+  const Opened opened = OpenLog(Config(), ops);
+  ASSERT_TRUE(opened.status.ok()) << opened.status.message;
+  ops.CloseGate();
+  Lsn end;
+  ASSERT_TRUE(Append(*opened.log, 1, Pattern(1, 8), &end).ok());
+  ops.AwaitHeldSync();
+  // From here on only the log thread appends, in place of the holder of the turn.
+  ops.log = opened.log.get();
+  ops.OpenGate();
+  EXPECT_TRUE(opened.log->Flush(10'000).ok());
+  EXPECT_GE(opened.log->DurableUpTo(), end);
+  ops.log = nullptr;
+}
+
 TEST_F(FileLogTest, SyncsTheRecordsOfManyAppendsAtOnce) {
   TestOps ops;
   std::vector<Entry> expected;

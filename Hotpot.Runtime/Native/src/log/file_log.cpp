@@ -144,8 +144,10 @@ int FileLog::WriteTailMark() {
 
 Status FileLog::Flush(uint32_t timeout_ms) {
   std::unique_lock lock(mutex_);
+  // What is appended while this waits is not waited for, or a busy log would never be flushed.
+  const Lsn target = written_;
   const bool done = synced_more_.wait_for(lock, std::chrono::milliseconds(timeout_ms),
-                                          [this] { return Poisoned() || synced_ == written_; });
+                                          [&] { return Poisoned() || synced_ >= target; });
   if (Poisoned()) return PoisonedStatus();
   if (done) return Status::Ok();
   return Status::Error(HP_E_TIMEOUT, "The redo log in " + files_.directory() + " was not durable within " +

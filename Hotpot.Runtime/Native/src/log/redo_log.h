@@ -47,7 +47,7 @@ class RedoLog {
   virtual int EventFd() const = 0;
   virtual void ClearEvent() = 0;
   virtual bool Poisoned() const = 0;
-  // Blocks until everything appended is durable, at most timeout_ms.
+  // Any thread. Blocks until everything that was appended before the call is durable, at most timeout_ms.
   virtual Status Flush(uint32_t timeout_ms) = 0;
   // Starts a new segment (unless the current one is still empty), so that what follows can outlive what came before.
   // *start: where the next record begins.

@@ -11,9 +11,9 @@
 // durable (unsynced, so it is free; the next record overwrites it). Only what is durable is acknowledged. Hence, with
 // the log intact up to position x and not at x:
 //
-//   something intact behind x says "durable beyond x"  ->  acknowledged records are damaged: HP_E_CORRUPT, nothing is
-//   changed. nothing does                                       ->  everything from x on was never acknowledged: it is
-//   cut.
+// - Something intact behind x says "durable beyond x": acknowledged records are damaged. HP_E_CORRUPT.
+//
+// - Nothing does: everything from x on was never acknowledged. It is cut.
 //
 // Normal case. The log ends at a blank or at a tail mark, with zeros behind; nothing is cut.
 //
@@ -22,14 +22,13 @@
 // checksum: were the new records to end exactly in front of it, the next replay would take it for one of theirs. A
 // crash in the middle of a cut leaves a log for which the rule gives the same x.
 //
-// Two passes. The first checks, the second replays, so that a log that is refused has replayed nothing. The second
-// finds its bytes in the page cache.
+// Two passes. The first checks, the second replays, so that a log that is refused has replayed nothing and is
+// left as it was. The second finds its bytes in the page cache.
 //
 // What can still go wrong. After a power failure the tail mark may be lost, since nobody waits for it. If then also the
-// last group of records is damaged, it looks like a torn tail and is cut. After the death of the process alone the mark
-// is always there, as the page cache survives; only a death in the microseconds between the sync and the mark leaves
-// none, and those records were not acknowledged. A log whose first segments are missing looks like a truncated one; the
-// engine's checkpoint knows better.
+// last group of records is damaged, it looks like a torn tail and is cut. After the death of the process alone
+// the page cache survives, and the mark with it, unless more was being appended just then. A log whose first segments
+// are missing looks like a truncated one; the engine's checkpoint knows better.
 #pragma once
 #include <vector>
 

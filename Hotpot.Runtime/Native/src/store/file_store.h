@@ -33,7 +33,7 @@ class FileStore final : public Store {
   const uint64_t size_;
   OwnedFd fd_;              // Immutable after Open...().
   bool anonymous_ = false;  // Immutable after Open...().
-  bool poisoned_ = false;   // Written by Sync() only; the holder of the engine's turn calls it.
+  bool poisoned_ = false;   // Written and read by Sync() only.
 };
 
 // Store::Open with the system calls behind a seam.

@@ -17,7 +17,9 @@ class Store {
   virtual ~Store() = default;
   virtual Status Read(PageIndex first, size_t pages, std::byte* to) = 0;           // holes read as zeros
   virtual Status Write(PageIndex first, size_t pages, const std::byte* from) = 0;  // HP_E_DISK_FULL, HP_E_IO
-  virtual Status Sync() = 0;  // everything written before is durable on return
+  // Everything written before is durable on return. One thread at a time; Read and Write may run meanwhile. A failure
+  // is final: from then on HP_E_POISONED, since the kernel forgets what it could not write.
+  virtual Status Sync() = 0;
   virtual uint64_t AllocatedBytes() const = 0;
 };
 
