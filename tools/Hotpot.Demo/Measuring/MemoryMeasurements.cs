@@ -8,8 +8,11 @@ namespace Hotpot.Demo.Measuring;
 /// <summary>What a load costs: of a page that is here, and of one that is not.</summary>
 internal static unsafe class MemoryMeasurements
 {
-    // About 20 ms of loads, long against the clock's resolution and short for who waits.
-    private const int LoadCount = 1 << 22;
+    // A round takes some milliseconds: long against the clock's resolution, and short enough that most rounds are not interrupted.
+    private const int LoadCount = 1 << 19;
+
+    // The median of the rounds counts; an odd number has one.
+    private const int Rounds = 9;
 
     // The seeds are fixed, so that two runs touch the same places in the same order.
     private const int Seed = 12;
@@ -23,10 +26,7 @@ internal static unsafe class MemoryMeasurements
             new Span<byte>(ordinary, checked((int)bytes)).Fill(1);
             var mapped = (ulong*)mapping.Pointer<byte>(0);
             var words = (uint)(bytes / sizeof(ulong));
-            // The first round of each is not counted: it brings pages and caches into the state the second one measures.
-            NsForEachLoad(mapped, words);
-            NsForEachLoad((ulong*)ordinary, words);
-            return new LoadMeasurement { MappedNs = NsForEachLoad(mapped, words), OrdinaryNs = NsForEachLoad((ulong*)ordinary, words) };
+            return new LoadMeasurement { MappedNs = MedianNs(mapped, words), OrdinaryNs = MedianNs((ulong*)ordinary, words) };
         }
         finally
         {
@@ -61,6 +61,17 @@ internal static unsafe class MemoryMeasurements
         }
 
         return Median.MicrosecondsOf(ticks);
+    }
+
+    private static double MedianNs(ulong* memory, uint words)
+    {
+        // The first round is not counted: it brings pages and caches into the state that the others measure.
+        NsForEachLoad(memory, words);
+        var rounds = new double[Rounds];
+        for (var round = 0; round < rounds.Length; round++)
+            rounds[round] = NsForEachLoad(memory, words);
+        Array.Sort(rounds);
+        return rounds[rounds.Length / 2];
     }
 
     private static double NsForEachLoad(ulong* memory, uint words)
