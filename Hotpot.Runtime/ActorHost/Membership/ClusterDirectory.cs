@@ -24,9 +24,7 @@ internal sealed class ClusterDirectory
 
     public string Root { get; }
 
-    public string MembershipTable => Path.Combine(Root, "membership.json");
-
-    public string MembershipLock => Path.Combine(Root, "membership.lock");
+    public string Membership => Path.Combine(Root, "membership");
 
     public void Create()
     {

@@ -1,37 +1,61 @@
 using System.ComponentModel;
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace Hotpot.Actors;
 
-/// <summary>Replaces a file so that a reader sees the old content or the new and never a part.</summary>
+/// <summary>
+/// Creates a file with all its content, or not at all, and only if no file of that name exists. This is the compare-and-set that membership and grain storage
+/// are made of: a successor of version n is the file named n+1, and of all who try to create it one succeeds. There is no lock that a stopped process could
+/// hold while others wait.
+/// </summary>
 internal static partial class DurableFile
 {
     private const int OpenDirectory = 0x10000;
     private const int OpenCloseOnExec = 0x80000;
+    private const int ErrorExists = 17;
 
     /// <summary>
-    /// The caller holds a lock that keeps other writers of this file away. With <paramref name="survivesPowerLoss"/> the same holds for a machine that
-    /// loses power, at the price of two syncs.
+    /// Returns false when the file exists. With <paramref name="survivesPowerLoss"/> the file is there after the machine has lost power, at the price
+    /// of two syncs.
     /// </summary>
-    public static void Replace(string path, ReadOnlySpan<byte> content, bool survivesPowerLoss)
+    public static bool TryCreate(string path, ReadOnlySpan<byte> content, bool survivesPowerLoss)
     {
-        var temporary = path + ".new";
-        using (var file = new FileStream(temporary, FileMode.Create, FileAccess.Write, FileShare.Read, bufferSize: 0))
+        var temporary = $"{path}.{Guid.NewGuid():n}.new";
+        try
         {
-            file.Write(content);
-            file.Flush(flushToDisk: survivesPowerLoss);
+            using (var file = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.Read, bufferSize: 0))
+            {
+                file.Write(content);
+                file.Flush(flushToDisk: survivesPowerLoss);
+            }
+
+            if (NativeLink(temporary, path) != 0)
+            {
+                var error = Marshal.GetLastPInvokeError();
+                return error == ErrorExists ? false : throw new IOException($"Cannot create {path}: {new Win32Exception(error).Message}.");
+            }
+        }
+        finally
+        {
+            File.Delete(temporary);
         }
 
-        File.Move(temporary, path, overwrite: true);
         if (survivesPowerLoss)
             SyncDirectory(Path.GetDirectoryName(path)!);
+        return true;
     }
 
-    /// <summary>Deletes a file so that it stays deleted.</summary>
-    public static void Delete(string path)
+    /// <summary>Creates a directory and what is missing above it.</summary>
+    public static void CreateDirectory(string path, bool survivesPowerLoss)
     {
-        File.Delete(path);
-        SyncDirectory(Path.GetDirectoryName(path)!);
+        if (Directory.Exists(path))
+            return;
+        var parent = Path.GetDirectoryName(path)!;
+        CreateDirectory(parent, survivesPowerLoss);
+        Directory.CreateDirectory(path);
+        if (survivesPowerLoss)
+            SyncDirectory(parent);
     }
 
     private static void SyncDirectory(string directory)
@@ -39,14 +63,17 @@ internal static partial class DurableFile
         var descriptor = NativeOpen(directory, OpenDirectory | OpenCloseOnExec);
         if (descriptor < 0)
             throw new IOException($"Cannot open the directory {directory}: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}.");
-        using var handle = new Microsoft.Win32.SafeHandles.SafeFileHandle(descriptor, ownsHandle: true);
+        using var handle = new SafeFileHandle(descriptor, ownsHandle: true);
         if (NativeFsync(handle) != 0)
             throw new IOException($"Cannot sync the directory {directory}: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}.");
     }
+
+    [LibraryImport("libc", EntryPoint = "link", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int NativeLink(string existing, string added);
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int NativeOpen(string path, int flags);
 
     [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
-    private static partial int NativeFsync(Microsoft.Win32.SafeHandles.SafeFileHandle file);
+    private static partial int NativeFsync(SafeFileHandle file);
 }

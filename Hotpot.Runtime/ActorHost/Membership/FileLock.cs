@@ -26,11 +26,14 @@ internal sealed partial class FileLock : IDisposable
     private FileLock(SafeFileHandle file) => _file = file;
 
     /// <summary>Takes the lock or returns null when another holder has it.</summary>
-    public static FileLock? TryAcquire(string path) => Lock(path, OpenCreate, LockExclusive | LockNonBlocking);
-
-    /// <summary>Waits for the lock. Only for locks that are held for a few file operations.</summary>
-    public static FileLock Acquire(string path) =>
-        Lock(path, OpenCreate, LockExclusive) ?? throw new IOException($"The lock file {path} vanished while it was opened; check who cleans its directory.");
+    public static FileLock? TryAcquire(string path)
+    {
+        var file = Open(path, OpenCreate)!;
+        if (Flock(file, LockExclusive | LockNonBlocking, path))
+            return new FileLock(file);
+        file.Dispose();
+        return null;
+    }
 
     /// <summary>True when a living process holds the lock.</summary>
     public static bool IsHeld(string path)
@@ -42,17 +45,6 @@ internal sealed partial class FileLock : IDisposable
     }
 
     public void Dispose() => _file.Dispose();
-
-    private static FileLock? Lock(string path, int create, int operation)
-    {
-        var file = Open(path, create);
-        if (file is null)
-            return null;
-        if (Flock(file, operation, path))
-            return new FileLock(file);
-        file.Dispose();
-        return null;
-    }
 
     private static SafeFileHandle? Open(string path, int create)
     {

@@ -12,7 +12,7 @@ namespace Hotpot.Actors;
 // Problem. Every silo must learn within a fraction of a second that another has died, all must agree on it, and a silo that was only asleep (stopped
 // by a signal, swapped out, in a debugger) must not go on as if nothing had happened.
 //
-// Scheme. The truth is the membership table (MembershipTable.cs), a file that is changed under an flock. Two observations lead to a row
+// Scheme. The truth is the membership table (MembershipTable.cs), a file that is replaced version by version. Two observations lead to a row
 // being marked dead, and whoever observes first writes it:
 //   - The silo's life lock is free. The kernel frees it when the process ends, so this is exact, and it is tried every LockPollInterval.
 //   - The silo has not answered a heartbeat for DeadAfter, although its process lives. This is a judgement, and it can be wrong, but it becomes true by

@@ -22,15 +22,14 @@ internal sealed record MembershipImage(string ClusterId, string ServiceId, long 
 
     public MembershipImage With(MembershipRow row) => this with
     {
-        Version = Version + 1,
         Rows = [.. Rows.Where(old => old.Number != row.Number || old.Generation != row.Generation), row],
     };
 }
 
 /// <summary>
-/// The membership table: one file in the cluster directory, replaced as a whole under an flock, with a version that every change raises by one. It
-/// is the only place where it is decided who is dead, so all silos agree, also the one that the decision is about: the row of a
-/// silo that was declared dead is its tombstone, and it finds it there when it wakes.
+/// The membership table: a file with versions in the cluster directory (VersionedFile.cs), replaced as a whole. It is the only place where it is decided who
+/// is dead, so all silos agree, also the one that the decision is about: the row of a silo that was declared dead is its tombstone, and it finds it
+/// there when it wakes.
 /// </summary>
 internal sealed class MembershipTable(ClusterDirectory directory, string clusterId, string serviceId)
 {
@@ -39,49 +38,41 @@ internal sealed class MembershipTable(ClusterDirectory directory, string cluster
 
     private static readonly DateTime GenerationZero = new(2024, 1, 1, 0, 0, 0, DateTimeKind.Utc);
 
+    // Not synced: what a machine that lost power has left of the table names only silos that are dead.
+    private readonly VersionedFile _file = new(directory.Membership, "table", survivesPowerLoss: false);
+
+    // The image that was read last. Written by any reader; an older one does no harm, since its version is compared with the file's.
+    private volatile MembershipImage? _last;
+
     public MembershipImage Read()
     {
-        byte[] content;
-        try
-        {
-            content = File.ReadAllBytes(directory.MembershipTable);
-        }
-        catch (Exception missing) when (missing is FileNotFoundException or DirectoryNotFoundException)
-        {
-            return new MembershipImage(clusterId, serviceId, 0, 0, []);
-        }
+        if (_last is { } last && _file.Newest() == last.Version)
+            return last;
+        var (version, content) = _file.Read();
 
-        // The table is not synced: what a machine that lost power has left of it names only silos that are dead. An empty file is one such remainder.
-        if (content.Length == 0)
-            return new MembershipImage(clusterId, serviceId, 0, 0, []);
-        MembershipImage? image;
-        try
-        {
-            image = JsonSerializer.Deserialize<MembershipImage>(content);
-        }
-        catch (JsonException exception)
-        {
-            throw new OrleansException($"The membership table {directory.MembershipTable} is damaged; stop all silos and delete it.", exception);
-        }
-
-        if (image is null || image.Rows.IsDefault)
-            throw new OrleansException($"The membership table {directory.MembershipTable} is damaged; stop all silos and delete it.");
+        // An empty file is what a power loss can leave of one that was not synced.
+        var image = content is null or [] ? new MembershipImage(clusterId, serviceId, version, 0, []) : Parse(_file.PathOf(version), content);
         if (image.ClusterId != clusterId || image.ServiceId != serviceId)
             throw new OrleansConfigurationException(
                 $"The cluster directory {directory.Root} belongs to cluster \"{image.ClusterId}\", service \"{image.ServiceId}\", not to \"{clusterId}\", \"{serviceId}\"; give each cluster its own directory.");
-        return image;
+        return _last = image with { Version = version };
     }
 
-    /// <summary>Applies a change under the lock. A change that returns null changes nothing. Returns the table as it then is.</summary>
+    /// <summary>
+    /// Applies a change to the newest table, as often as it takes to be the first. A change that returns null changes nothing. Returns the table as it
+    /// then is.
+    /// </summary>
     public MembershipImage Update(Func<MembershipImage, MembershipImage?> change)
     {
-        using var held = FileLock.Acquire(directory.MembershipLock);
-        var before = Read();
-        var after = change(before);
-        if (after is null)
-            return before;
-        DurableFile.Replace(directory.MembershipTable, JsonSerializer.SerializeToUtf8Bytes(after), survivesPowerLoss: false);
-        return after;
+        while (true)
+        {
+            var before = Read();
+            if (change(before) is not { } changed)
+                return before;
+            var after = changed with { Version = before.Version + 1 };
+            if (_file.TryReplace(before.Version, JsonSerializer.SerializeToUtf8Bytes(after)))
+                return _last = after;
+        }
     }
 
     /// <summary>Adds a new life of the named silo. The lock that proves its life is taken before its row can be seen.</summary>
@@ -101,17 +92,25 @@ internal sealed class MembershipTable(ClusterDirectory directory, string cluster
                     throw new OrleansConfigurationException(
                         $"A silo named \"{name}\" already runs in {directory.Root} (generation {living.Generation}); stop it or give this one another name.");
                 var number = rows.FirstOrDefault(row => row.Name == name)?.Number ?? rows.Select(row => row.Number).DefaultIfEmpty().Max() + 1;
+                if (life is not null)
+                    Abandon(life, joined!);
+
+                // A silo that joins at the same moment may have taken the same number and generation; only one of the two will be in the table.
                 var generation = Math.Max(before.LastGeneration + 1, (int)(DateTime.UtcNow - GenerationZero).TotalSeconds);
-                joined = new MembershipRow(name, number, generation, SiloStatus.Joining, null);
-                life = FileLock.TryAcquire(directory.LifeLock(joined.ToAddress()))
-                    ?? throw new OrleansException($"The lock {directory.LifeLock(joined.ToAddress())} is held by a stranger; delete the file.");
-                return (before with { LastGeneration = generation, Rows = Prune(rows, name) }).With(joined);
+                do
+                {
+                    joined = new MembershipRow(name, number, generation++, SiloStatus.Joining, null);
+                    life = FileLock.TryAcquire(directory.LifeLock(joined.ToAddress()));
+                }
+                while (life is null);
+                return (before with { LastGeneration = joined.Generation, Rows = Prune(rows, name) }).With(joined);
             });
             return (joined!, life!, image);
         }
         catch
         {
-            life?.Dispose();
+            if (life is not null)
+                Abandon(life, joined!);
             throw;
         }
     }
@@ -121,6 +120,28 @@ internal sealed class MembershipTable(ClusterDirectory directory, string cluster
         before.Find(silo) is { } row && row.Status != SiloStatus.Dead && row.Status < status
             ? before.With(row with { Status = status, Reason = reason })
             : null);
+
+    private void Abandon(FileLock life, MembershipRow row)
+    {
+        File.Delete(directory.LifeLock(row.ToAddress()));
+        life.Dispose();
+    }
+
+    private static MembershipImage Parse(string path, byte[] content)
+    {
+        var problem = "it has no rows";
+        try
+        {
+            if (JsonSerializer.Deserialize<MembershipImage>(content) is { Rows.IsDefault: false } image)
+                return image;
+        }
+        catch (JsonException exception)
+        {
+            problem = exception.Message;
+        }
+
+        throw new OrleansException($"The membership table {path} is damaged ({problem}); stop all silos and delete it.");
+    }
 
     private ImmutableArray<MembershipRow> Prune(ImmutableArray<MembershipRow> rows, string name)
     {

@@ -9,22 +9,20 @@ namespace Hotpot.Actors;
 
 // Grain storage in files of the cluster directory.
 //
-// One record is one file: a line of text, then JSON.
+// One record is a directory of its own, and in it a file with versions (VersionedFile.cs): a line of text, then JSON.
 //
-//     hotpot-grain-state 1 <etag> <crc32c of the JSON, 8 hex digits> <length of the JSON in bytes>\n
+//     hotpot-grain-state 1 <crc32c of the JSON, 8 hex digits> <length of the JSON in bytes>\n
 //     { ... }
 //
-// A write takes an flock, reads the ETag that is there, compares it with the one the writer has, and only then replaces the file (written beside,
-// synced, renamed, directory synced). So of two writers with the same ETag one wins and the other gets InconsistentStateException, also when
-// they are in different processes. This is what makes a duplicate activation harmless: it cannot write.
+// The ETag is the version. A writer with ETag n creates version n+1, which only one can; the others get InconsistentStateException, also when they are in
+// different processes. This is what makes a duplicate activation harmless: it cannot write. No lock is held meanwhile, so a silo that is stopped in the middle of a
+// write keeps nobody waiting.
 //
-// The ETag of a cleared record is kept nowhere, so a record that was cleared and written again by others could meet a writer that
-// remembers an old one: ETags are random, not counted, and never match again.
+// A cleared record is a version without JSON. It stays, so that its number is never given again and an old ETag never matches.
+//
+// A write has returned when the file and its name are synced.
 internal sealed class EmbeddedGrainStorage
 {
-    // Writers of different records seldom meet on one lock, and the directory does not fill with lock files.
-    private const int LockStripes = 64;
-
     private const string Magic = "hotpot-grain-state";
     private const int MaxHeaderBytes = 256;
 
@@ -41,8 +39,12 @@ internal sealed class EmbeddedGrainStorage
     public Task<(string? Etag, T? State)> ReadAsync<T>(string stateName, GrainId grain, CancellationToken cancellationToken) => Task.Run(
         () =>
         {
-            var path = PathOf(stateName, grain);
-            return ReadFile(path) is not { } file ? (null, default(T)) : (file.Etag, Deserialize<T>(path, file.Json));
+            var file = FileOf(stateName, grain);
+            var (version, content) = file.Read();
+            if (content is null)
+                return (null, default(T));
+            var json = Unwrap(file.PathOf(version), content);
+            return json.IsEmpty ? (null, default(T)) : (EtagOf(version), Deserialize<T>(file.PathOf(version), json));
         },
         cancellationToken);
 
@@ -51,77 +53,73 @@ internal sealed class EmbeddedGrainStorage
     {
         // Before the first await: the grain may go on changing its state while the file is written.
         var json = JsonSerializer.SerializeToUtf8Bytes(state, WireJson.Stored);
-        return Task.Run(
-            () =>
-            {
-                var path = PathOf(stateName, grain);
-                var next = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8));
-                var header = string.Create(CultureInfo.InvariantCulture, $"{Magic} 1 {next} {Checksum(json):x8} {json.Length}\n");
-                using (FileLock.Acquire(LockOf(path)))
-                {
-                    Verify(path, grain, etag);
-                    Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-                    DurableFile.Replace(path, [.. Encoding.ASCII.GetBytes(header), .. json], survivesPowerLoss: true);
-                }
-
-                return next;
-            },
-            cancellationToken);
+        return Task.Run(() => Replace(stateName, grain, etag, json), cancellationToken);
     }
 
     public Task ClearAsync(string stateName, GrainId grain, string? etag, CancellationToken cancellationToken) => Task.Run(
         () =>
         {
-            var path = PathOf(stateName, grain);
-            using (FileLock.Acquire(LockOf(path)))
-            {
-                Verify(path, grain, etag);
-                if (File.Exists(path))
-                    DurableFile.Delete(path);
-            }
+            if (etag is not null)
+                Replace(stateName, grain, etag, []);
         },
         cancellationToken);
 
-    /// <summary>The file of a record: keys are escaped to what a file name may hold, and long ones end in a hash.</summary>
+    /// <summary>The file that holds a record now.</summary>
     public string PathOf(string stateName, GrainId grain)
     {
-        var name = Uri.EscapeDataString(grain.Key.ToString()).Replace(".", "%2E", StringComparison.Ordinal);
-        if (name.Length > 160)
-            name = string.Concat(name.AsSpan(0, 120), "~", Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(grain.Key.ToString())).AsSpan(0, 16)));
-        return Path.Combine(_root, Uri.EscapeDataString(grain.Type.ToString()), $"{name}.{Uri.EscapeDataString(stateName)}.state");
+        var file = FileOf(stateName, grain);
+        return file.PathOf(file.Newest());
     }
 
-    private string LockOf(string path) => Path.Combine(_root, string.Create(CultureInfo.InvariantCulture, $".lock-{StableHash.Compute(path) % LockStripes:00}"));
+    private static string EtagOf(long version) => version.ToString(CultureInfo.InvariantCulture);
 
-    private void Verify(string path, GrainId grain, string? etag)
+    private string Replace(string stateName, GrainId grain, string? etag, byte[] json)
     {
         _silo.Membership.EnsureAlive();
-        var stored = ReadFile(path)?.Etag;
-        if (stored != etag)
+        var file = FileOf(stateName, grain);
+        var seen = VersionSeen(file, etag);
+        var header = string.Create(CultureInfo.InvariantCulture, $"{Magic} 1 {Checksum(json):x8} {json.Length}\n");
+        if (seen < 0 || !file.TryReplace(seen, [.. Encoding.ASCII.GetBytes(header), .. json]))
+        {
+            var stored = EtagOf(file.Newest());
             throw new InconsistentStateException(
-                $"The record of {grain} in {path} was changed by someone else: it has ETag {stored ?? "none"}, the writer has {etag ?? "none"}. Read it again.", stored, etag);
+                $"The record of {grain} in {file.PathOf(file.Newest())} was changed by someone else: it has ETag {stored}, the writer has {etag ?? "none"}. Read it again.", stored, etag);
+        }
+
+        return EtagOf(seen + 1);
     }
 
-    private static (string Etag, ReadOnlyMemory<byte> Json)? ReadFile(string path)
+    /// <summary>The version that an ETag stands for; negative when that version cannot be the newest.</summary>
+    private static long VersionSeen(VersionedFile file, string? etag)
     {
-        byte[] content;
-        try
-        {
-            content = File.ReadAllBytes(path);
-        }
-        catch (Exception missing) when (missing is FileNotFoundException or DirectoryNotFoundException)
-        {
-            return null;
-        }
+        if (etag is not null)
+            return long.TryParse(etag, NumberStyles.None, CultureInfo.InvariantCulture, out var version) ? version : -1;
 
+        // Without an ETag the record must be absent: never written, or cleared.
+        var (newest, content) = file.Read();
+        return content is null || Unwrap(file.PathOf(newest), content).IsEmpty ? newest : -1;
+    }
+
+    /// <summary>Keys are escaped to what a file name may hold, and long ones end in a hash.</summary>
+    private VersionedFile FileOf(string stateName, GrainId grain)
+    {
+        var key = grain.Key.ToString();
+        var name = Uri.EscapeDataString(key).Replace(".", "%2E", StringComparison.Ordinal);
+        if (name.Length > 160)
+            name = string.Concat(name.AsSpan(0, 120), "~", Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(key)).AsSpan(0, 16)));
+        return new VersionedFile(Path.Combine(_root, Uri.EscapeDataString(grain.Type.ToString()), name), Uri.EscapeDataString(stateName), survivesPowerLoss: true);
+    }
+
+    private static ReadOnlyMemory<byte> Unwrap(string path, byte[] content)
+    {
         var end = content.AsSpan(0, Math.Min(content.Length, MaxHeaderBytes)).IndexOf((byte)'\n');
         var fields = end < 0 ? [] : Encoding.ASCII.GetString(content, 0, end).Split(' ');
         var json = content.AsMemory(end + 1);
-        if (fields.Length != 5 || fields[0] != Magic || fields[1] != "1")
-            throw new OrleansException($"The grain record {path} is damaged: its first line is not that of a grain record. Restore the file from a backup, or delete it to lose the record.");
-        if (fields[4] != json.Length.ToString(CultureInfo.InvariantCulture) || fields[3] != Checksum(json.Span).ToString("x8", CultureInfo.InvariantCulture))
-            throw new OrleansException($"The grain record {path} is damaged: its content does not match its checksum. Restore the file from a backup, or delete it to lose the record.");
-        return (fields[2], json);
+        if (fields.Length != 4 || fields[0] != Magic || fields[1] != "1")
+            throw new OrleansException($"The grain record {path} is damaged: its first line is not that of a grain record. Restore the file from a backup, or delete it to go back to the version before it.");
+        if (fields[3] != json.Length.ToString(CultureInfo.InvariantCulture) || fields[2] != Checksum(json.Span).ToString("x8", CultureInfo.InvariantCulture))
+            throw new OrleansException($"The grain record {path} is damaged: its content does not match its checksum. Restore the file from a backup, or delete it to go back to the version before it.");
+        return json;
     }
 
     private static uint Checksum(ReadOnlySpan<byte> bytes)
@@ -140,7 +138,7 @@ internal sealed class EmbeddedGrainStorage
         }
         catch (Exception exception) when (exception is JsonException or NotSupportedException)
         {
-            throw new OrleansException($"The grain record {path} is no {typeof(T).Name}; it was written by another version. Run that version, or delete the file to lose the record.", exception);
+            throw new OrleansException($"The grain record {path} is no {typeof(T).Name}; it was written by another version. Run that version, or delete the file to go back to the version before it.", exception);
         }
     }
 }

@@ -225,6 +225,39 @@ public sealed class EmbeddedHostTests : IAsyncLifetime
         await Assert.ThrowsAsync<SiloUnavailableException>(() => orphan.WhereAsync().WaitAsync(Patience));
     }
 
+    [Fact]
+    public async Task SilosThatJoinAtOnceGetDifferentAddresses()
+    {
+        var directory = new ClusterDirectory(Path.Combine(Silos.Directory, "joins"));
+        var joins = await Task.WhenAll(Enumerable.Range(0, 8).Select(i => Task.Run(() => new MembershipTable(directory, "c", "s").Join($"silo-{i}"))));
+        var image = new MembershipTable(directory, "c", "s").Read();
+        Assert.Equal(8, image.Rows.Select(row => row.Number).Distinct().Count());
+        Assert.Equal(8, image.Rows.Select(row => row.Generation).Distinct().Count());
+        Assert.Equal(8, image.Version);
+        Assert.All(joins, join => Assert.True(FileLock.IsHeld(directory.LifeLock(join.Row.ToAddress()))));
+        foreach (var join in joins)
+            join.Life.Dispose();
+        Assert.All(joins, join => Assert.False(FileLock.IsHeld(directory.LifeLock(join.Row.ToAddress()))));
+    }
+
+    [Fact]
+    public async Task AWriterThatSleptThroughLaterVersionsLoses()
+    {
+        var grain = GrainId.Create("stored", "slept");
+        string? etag = null;
+        for (var i = 0; i < 5; i++)
+            etag = await Storage.WriteAsync("number", grain, etag, new StoredNumber { Value = i }, default);
+        foreach (var stale in new[] { null, "1", "2", "4", "nonsense" })
+            await Assert.ThrowsAsync<InconsistentStateException>(() => Storage.WriteAsync("number", grain, stale, new StoredNumber { Value = -1 }, default));
+        var (stored, state) = await Storage.ReadAsync<StoredNumber>("number", grain, default);
+        Assert.Equal(etag, stored);
+        Assert.Equal(4, state!.Value);
+        await Storage.ClearAsync("number", grain, etag, default);
+        Assert.Null((await Storage.ReadAsync<StoredNumber>("number", grain, default)).Etag);
+        await Assert.ThrowsAsync<InconsistentStateException>(() => Storage.WriteAsync("number", grain, etag, new StoredNumber(), default));
+        Assert.NotNull(await Storage.WriteAsync("number", grain, null, new StoredNumber(), default));
+    }
+
     private EmbeddedGrainStorage Storage => Silos.Services("silo-0").GetRequiredKeyedService<EmbeddedGrainStorage>("test");
 
     private async Task<Socket> ConnectAsync()
