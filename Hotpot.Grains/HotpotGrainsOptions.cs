@@ -7,13 +7,13 @@ public sealed class HotpotGrainsOptions
     public const string StorageName = "hotpot";
 
     /// <summary>
-    /// Where views are mapped: the region of the address space that Hotpot takes for itself. The default, 16 TiB to 80 TiB, lies above
-    /// what a heap grows into and below the shared libraries and stacks of a 47-bit address space.
+    /// Where views are mapped: the region of the address space that Hotpot takes for itself. The default, 32 TiB to 64 TiB, is free in
+    /// ordinary .NET processes and in sanitizer builds; see docs/views.md.
     /// </summary>
-    public ulong RegionStart { get; set; } = 0x1000_0000_0000;
+    public ulong RegionStart { get; set; } = 0x2000_0000_0000;
 
     /// <summary>The first address behind the region.</summary>
-    public ulong RegionEnd { get; set; } = 0x5000_0000_0000;
+    public ulong RegionEnd { get; set; } = 0x4000_0000_0000;
 
     /// <summary>How often a node looks for outstanding work of its datasets when nothing has told it to.</summary>
     public TimeSpan MaintenanceInterval { get; set; } = TimeSpan.FromSeconds(2);

@@ -106,6 +106,8 @@ typedef struct hp_node_info {
 } hp_node_info;
 
 HP_API uint32_t hp_abi_version(void);
+/* Test facility: from now on this process kills itself (SIGKILL) at the named point, in whichever engine reaches it; NULL = never. */
+HP_API void hp_test_crash_at(const char *point);
 /* BLOCKING: replays the log. Fails with HP_E_CORRUPT (file and offset), HP_E_NODE_IN_USE, HP_E_VERSION, HP_E_IO, ... */
 HP_API int32_t hp_engine_create(const hp_config *config, hp_engine **out, hp_error *error);
 /* BLOCKING: flushes the log, checkpoints, closes. Mapped views are unmapped; hp_wait_completions returns HP_E_CLOSED. Must

@@ -97,7 +97,7 @@ class Node {
   }
   uint64_t Base(uint64_t size) {
     // One address space for all nodes, so each has a place of its own, never used twice, in the region datasets live in.
-    static uint64_t next = 0x100000000000;
+    static uint64_t next = 0x200000000000;
     if (base_ == 0) {
       base_ = next;
       next += (size + (1024 * kMiB) - 1) / (1024 * kMiB) * (1024 * kMiB);

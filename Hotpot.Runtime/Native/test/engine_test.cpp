@@ -83,6 +83,51 @@ TEST(Engine, UncommittedStoresStayUntilCommitOrDiscard) {
   EXPECT_EQ(c[1].Stats().twins, 0u);
 }
 
+TEST(Engine, ADiscardBetweenCollectAndApplyDoesNotBringOldBytesBack) {
+  Cluster c(2, {}, 64 * kMiB, 2);
+  c.Assign(0, {1, 0});
+  std::byte* a = c[0].Map();
+  At<uint32_t>(a, 100) = 1;
+  hp_tx* tx = nullptr;
+  hp_txid id{};
+  hp_error error{};
+  uint64_t bytes = 0;
+  ASSERT_EQ(hp_tx_create(c[0].engine(), &tx, &id, &error), HP_OK);
+  ASSERT_EQ(hp_tx_collect(c[0].engine(), tx, kDataset, nullptr, 0, &bytes, &error), HP_OK);
+  ASSERT_EQ(hp_discard(c[0].engine(), kDataset, nullptr, 0, &error), HP_OK);
+  At<uint32_t>(a, 200) = 2;  // a private page anew, without the bytes of the commit under way
+  ASSERT_EQ(c.CommitTx(0, tx, id).status, HP_OK);
+  hp_tx_destroy(c[0].engine(), tx);
+  ASSERT_EQ(c.Commit(0).status, HP_OK);
+  for (size_t n = 0; n < 2; n++) {
+    uint32_t v[2];
+    std::memcpy(&v[0], c[n].Read(100, 4).data(), 4);
+    std::memcpy(&v[1], c[n].Read(200, 4).data(), 4);
+    EXPECT_EQ(v[0], 1u) << "node " << n;
+    EXPECT_EQ(v[1], 2u) << "node " << n;
+  }
+}
+
+TEST(Engine, AStoreOfTheOldValueDuringACommitIsAStore) {
+  Cluster c(2, {}, 64 * kMiB, 2);
+  c.Assign(0, {1, 0});
+  std::byte* a = c[0].Map();
+  At<uint32_t>(a, 100) = 1;
+  hp_tx* tx = nullptr;
+  hp_txid id{};
+  hp_error error{};
+  uint64_t bytes = 0;
+  ASSERT_EQ(hp_tx_create(c[0].engine(), &tx, &id, &error), HP_OK);
+  ASSERT_EQ(hp_tx_collect(c[0].engine(), tx, kDataset, nullptr, 0, &bytes, &error), HP_OK);
+  At<uint32_t>(a, 100) = 0;
+  ASSERT_EQ(c.CommitTx(0, tx, id).status, HP_OK);
+  hp_tx_destroy(c[0].engine(), tx);
+  EXPECT_EQ(At<uint32_t>(a, 100), 0u);
+  EXPECT_EQ(c[1].Read(100, 1)[0], std::byte{1});
+  ASSERT_EQ(c.Commit(0).status, HP_OK);
+  EXPECT_EQ(c[1].Read(100, 1)[0], std::byte{0});
+}
+
 TEST(Engine, FailOnConflictRefusesTheSameBytesOnly) {
   Cluster c(2, {}, 64 * kMiB, 2);
   c.Assign(0, {0, 1});

@@ -54,6 +54,7 @@ int32_t CopyOut(const std::vector<T>& from, T* out, uint32_t* count) {
 extern "C" {
 
 uint32_t hp_abi_version(void) { return HP_ABI_VERSION; }
+void hp_test_crash_at(const char* point) { Engine::CrashAt(point); }
 
 int32_t hp_engine_create(const hp_config* c, hp_engine** out, hp_error* error) {
   return Guard(error, [&]() -> Status {

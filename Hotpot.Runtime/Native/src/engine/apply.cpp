@@ -8,9 +8,12 @@
 //   page in the view | its bytes           | delta from another node            | delta of this node's own commit
 //   -----------------+---------------------+------------------------------------+------------------------------------
 //   not private      |                     | change the front                   | change the front
-//   private          | equal to its base   | drop it (and the twin), then front | front; keep it: writers stay
+//   private          | equal to its base   | drop it (and the twin), then front | front; keep it: it is a store of the old value
 //   private          | different, no twin  | twin := front, then front          | front; keep it
 //   private          | different, twin     | front                              | front and twin; if now equal to the twin, drop both
+//
+// A kept private page that equals the front after its own commit stays: writers that stay pay no second copy. The last column holds only while the
+// private page is the one that the commit was diffed from (Page::dropped_at); after a discard the commit is like one from another node.
 #include <algorithm>
 
 #include "engine/engine.h"
@@ -23,35 +26,39 @@ void Engine::MarkDirty(Dataset& ds, Chunk& chunk, uint32_t page) {
   ds.dirty.push_back(ds.PageOf(chunk.index, page));
 }
 
-void Engine::ApplyPageFrozen(Dataset& ds, uint64_t number, const std::vector<Run>& runs, Bytes bytes, Freeze* freeze, bool own) {
+// The private page is gone: what transactions under way saw in it says nothing about the next one.
+void Engine::DropTwin(Dataset& ds, Page& page, uint64_t number) {
+  page.dropped_at = NextTxNumber();
+  ds.twins.erase(number);
+}
+
+void Engine::ApplyPageFrozen(Dataset& ds, uint64_t number, const std::vector<Run>& runs, Bytes bytes, Freeze* freeze, uint64_t own) {
   PageIndex page(number);
   Page& p = ds.At(ds.ChunkOf(number)).pages[ds.InChunk(number)];
   std::byte* front = static_cast<PageState>(p.state) == PageState::kPresent ? ds.front->page(page) : nullptr;
   auto twin = ds.twins.find(number);
   bool is_private = freeze && freeze->IsPrivate(page);
-  if (!is_private && twin != ds.twins.end()) {
-    ds.twins.erase(twin);  // the private page it belonged to was discarded
-    twin = ds.twins.end();
-  }
-  if (is_private && own && twin != ds.twins.end()) {
-    ApplyRuns(twin->second.get(), runs, bytes);
-    if (freeze->Settle(page, twin->second.get()) == FrozenPage::kDropped) ds.twins.erase(twin);
-  } else if (is_private && !own) {
+  bool ours = own != 0 && own >= p.dropped_at;  // the private page still is the one the transaction was diffed from
+  if (!is_private) {
+    if (twin != ds.twins.end()) DropTwin(ds, p, number);  // its private page was discarded
+  } else if (!ours) {
     HOTPOT_CHECK(front || twin != ds.twins.end());
-    FrozenPage settled = freeze->Settle(page, twin != ds.twins.end() ? twin->second.get() : front);
-    if (settled == FrozenPage::kDropped) {
-      if (twin != ds.twins.end()) ds.twins.erase(twin);
+    if (freeze->Settle(page, twin != ds.twins.end() ? twin->second.get() : front) == FrozenPage::kDropped) {
+      DropTwin(ds, p, number);
     } else if (twin == ds.twins.end()) {
       auto copy = std::make_unique<std::byte[]>(kPageSize);
       std::memcpy(copy.get(), front, kPageSize);
       ds.twins.emplace(number, std::move(copy));
     }
+  } else if (twin != ds.twins.end()) {
+    ApplyRuns(twin->second.get(), runs, bytes);
+    if (freeze->Settle(page, twin->second.get()) == FrozenPage::kDropped) DropTwin(ds, p, number);
   }
   if (front) ApplyRuns(front, runs, bytes);
 }
 
 // Applies one committed part: on the owner, a replica or a sharer. Pages a mere sharer does not have are left alone.
-Status Engine::ApplyPart(Dataset& ds, const ParsedPart& part, bool own) {
+Status Engine::ApplyPart(Dataset& ds, const ParsedPart& part, uint64_t own) {
   Chunk& chunk = ds.At(part.chunk);
   for (const ParsedPage& page : part.pages) {
     if (page.page >= chunk.pages.size()) return Status::Error(HP_E_RANGE, "A commit record names a page beyond the end of dataset " + ds.name + ".");
@@ -94,7 +101,7 @@ Status Engine::ApplyImage(Dataset& ds, Chunk& chunk, uint32_t page, const std::b
   } else {
     std::optional<Freeze> freeze;
     if (Status s = BeginFreeze(ds, number, 1, &freeze); !s.ok()) return s;
-    ApplyPageFrozen(ds, number, {Run{0, static_cast<uint16_t>(kPageSize)}}, Bytes(bytes, kPageSize), freeze ? &*freeze : nullptr, false);
+    ApplyPageFrozen(ds, number, {Run{0, static_cast<uint16_t>(kPageSize)}}, Bytes(bytes, kPageSize), freeze ? &*freeze : nullptr, 0);
   }
   p.version = version;
   MarkDirty(ds, chunk, page);

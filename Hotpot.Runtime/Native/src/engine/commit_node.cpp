@@ -7,7 +7,9 @@ namespace hotpot {
 
 TxId Engine::NewTxId() {
   // 24 bits of incarnation and 40 of counter: unique over restarts, because the incarnation is durable before the first use.
-  return {self_.value, (incarnation_.value << 40) | next_tx_++};
+  TxId id{self_.value, NextTxNumber()};
+  next_tx_++;
+  return id;
 }
 
 Status Engine::Collect(Transaction& tx, DatasetId id, std::span<const hp_range> ranges, uint64_t* bytes) {
@@ -41,7 +43,9 @@ Status Engine::Collect(Transaction& tx, DatasetId id, std::span<const hp_range> 
       DiffPage(base, mine, from, to, &out.runs);
       if (out.runs.empty()) continue;
       for (const Run& run : out.runs) {
-        out.bytes.insert(out.bytes.end(), mine + run.offset, mine + run.offset + run.length);
+        size_t at = out.bytes.size();
+        out.bytes.resize(at + run.length);
+        CopyFromView(out.bytes.data() + at, mine + run.offset, run.length);
         // Where the front moved on since our base, somebody else has committed: the same bytes mean a conflict.
         if (front && front != base && !std::equal(base + run.offset, base + run.offset + run.length, front + run.offset))
           tx.flags |= kRecordOverlaps;

@@ -310,7 +310,7 @@ void Engine::StartCommit(Dataset& ds, TxKey key, OwnedTx& tx) {
   Status logged = LogOutcome(key, true);
   if (!logged.ok()) std::fprintf(stderr, "hotpot: %s\n", logged.message.c_str());
   tx.decided = tx.record.single_participant() || !logged.ok() ? Lsn(0) : log_->End();
-  bool own = IsOwn(tx.record);
+  uint64_t own = OwnNumber(tx.record);
   std::unordered_set<NodeId> sharers;
   for (const ParsedPart& part : tx.record.parts()) {
     Chunk& chunk = ds.At(part.chunk);

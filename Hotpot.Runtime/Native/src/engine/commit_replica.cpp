@@ -135,7 +135,7 @@ Status Engine::ApplyPending(TxKey key) {
   auto found = datasets_.find(key.dataset);
   if (found != datasets_.end()) {
     Dataset& ds = *found->second;
-    bool own = IsOwn(it->second.record);
+    uint64_t own = OwnNumber(it->second.record);
     for (const ParsedPart& part : it->second.record.parts()) {
       if (Status s = ApplyPart(ds, part, own); !s.ok()) return s;
       degree = std::min(degree, ds.At(part.chunk).config.Counted());
@@ -206,12 +206,12 @@ void Engine::OnPush(NodeId peer, const MessageHead& head, Reader reader) {
       if (part.epoch != chunk.config.epoch || chunk.config.owner != peer || chunk.held) {
         stats_.refused_stale++;
         // Our own bytes are committed all the same: the base of what we still hold privately has them now.
-        if (IsOwn(record))
+        if (OwnNumber(record) != 0)
           for (const ParsedPage& page : part.pages)
             if (auto twin = ds.twins.find(ds.PageOf(part.chunk, page.page)); twin != ds.twins.end()) ApplyRuns(twin->second.get(), page.runs, page.bytes);
         continue;
       }
-      if (Status s = ApplyPart(ds, part, IsOwn(record)); !s.ok()) {
+      if (Status s = ApplyPart(ds, part, OwnNumber(record)); !s.ok()) {
         std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
         DropCached(ds, chunk);  // better no page than an old one
       }

@@ -161,6 +161,7 @@ class Engine final : public FabricEvents {
   ~Engine() override;
   void Stop();
   NodeId self() const { return self_; }
+  static void CrashAt(const char* point);
 
   // ---- the turn -------------------------------------------------------------------------------------------------------
   // Takes the turn for a call from outside, runs `body`, then does what the call made possible and gives the turn back.
@@ -257,12 +258,17 @@ class Engine final : public FabricEvents {
   void LearnEntry(Dataset& ds, ChunkIndex chunk, const ChunkEntryWire& wire);
 
   // apply.cpp
-  Status ApplyPart(Dataset& ds, const ParsedPart& part, bool own);
-  void ApplyPageFrozen(Dataset& ds, uint64_t number, const std::vector<Run>& runs, Bytes bytes, Freeze* freeze, bool own);
+  Status ApplyPart(Dataset& ds, const ParsedPart& part, uint64_t own);
+  void ApplyPageFrozen(Dataset& ds, uint64_t number, const std::vector<Run>& runs, Bytes bytes, Freeze* freeze, uint64_t own);
+  void DropTwin(Dataset& ds, Page& page, uint64_t number);
   Status BeginFreeze(Dataset& ds, uint64_t first, uint64_t count, std::optional<Freeze>* out);
   Status ApplyImage(Dataset& ds, Chunk& chunk, uint32_t page, const std::byte* bytes, uint64_t version);
   void MarkDirty(Dataset& ds, Chunk& chunk, uint32_t page);
-  bool IsOwn(const Record& record) const { return record.key().tx.node == self_.value && (record.flags() & kRecordFromView); }
+  // The number of this node's own transaction whose deltas come from its view; 0 = from elsewhere.
+  uint64_t OwnNumber(const Record& record) const {
+    return record.key().tx.node == self_.value && (record.flags() & kRecordFromView) ? record.key().tx.sequence : 0;
+  }
+  uint64_t NextTxNumber() const { return (incarnation_.value << 40) | next_tx_; }
 
   // commit_owner.cpp
   void OnStage(NodeId peer, const MessageHead& head, Reader reader);
@@ -294,6 +300,7 @@ class Engine final : public FabricEvents {
   // map.cpp
   Status Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config);
   bool HasPrepared(DatasetId id) const;
+  void ForgetPrivates(Dataset& ds);
   Status LogChunk(const Dataset& ds, const Chunk& chunk);
   Status LogDataset(const Dataset& ds);
 
@@ -316,6 +323,8 @@ class Engine final : public FabricEvents {
   Status OpenNodeFile();
   Status CreateDataset(const hp_dataset_desc& desc, Dataset** out);
 
+  // Written by CrashAt (release), read by the turn (acquire). One for the process: it is the process that dies.
+  static inline std::atomic<const char*> armed_crash_{nullptr};
   EngineConfig config_;         // Immutable after Create.
   NodeId self_;                 // Immutable after Create.
   Incarnation incarnation_;     // Immutable after Create.

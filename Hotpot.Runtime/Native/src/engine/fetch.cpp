@@ -328,7 +328,7 @@ void Engine::DropCached(Dataset& ds, Chunk& chunk) {
         const std::byte* base = ds.front->page(page);
         auto twin = ds.twins.find(page.value);
         if (freeze->Settle(page, twin != ds.twins.end() ? twin->second.get() : base) == FrozenPage::kDropped) {
-          if (twin != ds.twins.end()) ds.twins.erase(twin);
+          DropTwin(ds, chunk.pages[page.value - first_page], page.value);
         } else if (twin == ds.twins.end()) {
           auto copy = std::make_unique<std::byte[]>(kPageSize);
           std::memcpy(copy.get(), base, kPageSize);

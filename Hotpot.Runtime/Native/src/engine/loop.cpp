@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "engine/engine.h"
 
@@ -237,8 +238,17 @@ int32_t Engine::WaitCompletions(hp_completion* out, uint32_t max, uint32_t timeo
   return *count == 0 && completions_closed_ ? HP_E_CLOSED : HP_OK;
 }
 
+void Engine::CrashAt(const char* point) {
+  static std::mutex mutex;
+  static std::deque<std::string> names;  // never shrinks: an armed name is read without a lock
+  std::lock_guard lock(mutex);
+  const char* kept = point ? names.emplace_back(point).c_str() : nullptr;
+  armed_crash_.store(kept, std::memory_order_release);
+}
+
 void Engine::CrashPoint(const char* name) const {
-  if (!config_.crash_at.empty() && config_.crash_at == name) {
+  const char* armed = armed_crash_.load(std::memory_order_acquire);
+  if ((armed && std::strcmp(armed, name) == 0) || config_.crash_at == name) {
     kill(getpid(), SIGKILL);
     for (;;) pause();
   }
@@ -338,6 +348,7 @@ void Engine::OnPeerUp(NodeId node, Incarnation incarnation) {
   p->up = true;
   PeerIndex index = *IndexOf(node);
   for (auto& [id, ds] : datasets_) {
+    if (ds->view) ds->view->ClearPoison(PageIndex(0), ds->page_count());  // it may serve what nobody could
     for (auto& chunk : ds->chunks) {
       if (!chunk) continue;
       // It dropped what it had cached from us when the link broke, and so do we with what came from it or, meanwhile, from a replica.

@@ -31,7 +31,7 @@ Status Engine::CreateDataset(const hp_dataset_desc& d, Dataset** out) {
   ds->mode = static_cast<hp_mode>(d.mode);
   ds->name = d.name ? d.name : "";
   ds->chunks.resize(ds->chunk_count());
-  if (Status s = Front::Create(ds->name, ds->size, &ds->front); !s.ok()) return s;
+  if (Status s = Front::Create(ds->name, ds->size, &ds->front, faults_ != nullptr); !s.ok()) return s;
   if (Status s = Store::Open(config_.data_dir, ds->id, ds->size, config_.medium, &ds->store); !s.ok()) return s;
   *out = ds.get();
   datasets_.emplace(ds->id, std::move(ds));
@@ -64,9 +64,8 @@ Status Engine::OpenDataset(const hp_dataset_desc& d) {
 Status Engine::CloseDataset(DatasetId id) {
   Dataset* ds = nullptr;
   if (Status s = FindDataset(id, &ds); !s.ok()) return s;
-  ds->view.reset();
+  ForgetPrivates(*ds);
   ds->view_count = 0;
-  ds->twins.clear();
   ds->faults.clear();
   ds->open = false;
   for (auto& chunk : ds->chunks) {
@@ -176,6 +175,7 @@ Status Engine::Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config) {
     for (TxKey key : stale) FailPrepare(key, HP_E_STALE_EPOCH);
   }
   chunk.config = std::move(config);
+  if (ds.view) ds.view->ClearPoison(PageIndex(ds.PageOf(chunk.index, 0)), chunk.pages.size());  // new hope
   if (!epoch_changed) {
     bool was = chunk.held;
     chunk.held = replica;
@@ -214,13 +214,21 @@ Status Engine::MapView(DatasetId id, bool writable, void** address) {
   return Status::Ok();
 }
 
+// The view goes, and with it every uncommitted store.
+void Engine::ForgetPrivates(Dataset& ds) {
+  ds.view.reset();
+  ds.twins.clear();
+  for (auto& chunk : ds.chunks)
+    if (chunk)
+      for (Page& p : chunk->pages) p.dropped_at = NextTxNumber();
+}
+
 Status Engine::UnmapView(DatasetId id) {
   Dataset* ds = nullptr;
   if (Status s = FindDataset(id, &ds); !s.ok()) return s;
   if (ds->view_count == 0) return Status::Error(HP_E_NOT_MAPPED, "Dataset " + ds->name + " is not mapped on this node.");
   if (--ds->view_count == 0) {
-    ds->view.reset();
-    ds->twins.clear();
+    ForgetPrivates(*ds);
     for (const auto& [page, fault] : ds->faults) ds->At(ds->ChunkOf(page)).pages[ds->InChunk(page)].faulted = 0;
     ds->faults.clear();
   }
@@ -246,7 +254,7 @@ Status Engine::Discard(DatasetId id, std::span<const hp_range> ranges) {
       Freeze freeze(*ds->view, *private_pages_, page, 1);
       if (!freeze.status().ok()) return freeze.status();
       if (freeze.IsPrivate(page)) ds->view->DropPrivate(page, 1);
-      ds->twins.erase(page.value);
+      DropTwin(*ds, ds->At(ds->ChunkOf(page.value)).pages[ds->InChunk(page.value)], page.value);
     }
   }
   return Status::Ok();

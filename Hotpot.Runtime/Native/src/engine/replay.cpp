@@ -165,7 +165,7 @@ class Replayer final : public LogReplay {
       if (commit) {
         Dataset& ds = *e_.datasets_.at(key.dataset);
         for (const ParsedPart& part : it->second.record.parts())
-          if (Status s = e_.ApplyPart(ds, part, false); !s.ok()) return s;
+          if (Status s = e_.ApplyPart(ds, part, 0); !s.ok()) return s;
       }
       e_.pending_.erase(it);
     }

@@ -26,16 +26,17 @@ enum class PageState : uint8_t {
   kDelayed,   // to be asked for again at the time its Retry says
 };
 
-// 16 bytes for each page of a chunk that was ever touched here.
+// 24 bytes for each page of a chunk that was ever touched here.
 struct Page {
   uint64_t version : 55 = 0;  // sequence of the last commit applied here; never less than the chunk's floor
   uint64_t state : 2 = 0;     // PageState
   uint64_t dirty : 1 = 0;     // the front is newer than the store (replicas only); listed in Dataset::dirty
   uint64_t faulted : 1 = 0;   // a thread sleeps in a fault on it; listed in Dataset::faults
   uint64_t unused : 5 = 0;
-  uint64_t sharers = 0;  // owner only: bit i = the peer with index i caches it
+  uint64_t sharers = 0;     // owner only: bit i = the peer with index i caches it
+  uint64_t dropped_at = 0;  // transactions of this node numbered below it looked at a private page that is gone
 };
-static_assert(sizeof(Page) == 16);
+static_assert(sizeof(Page) == 24);
 
 using PeerIndex = uint32_t;  // 0 = this node; at most HP_MAX_NODES
 using PeerSet = uint64_t;    // bit i = peer index i
