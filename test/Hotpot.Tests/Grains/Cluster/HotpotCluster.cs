@@ -1,0 +1,169 @@
+#if HOTPOT_EMBEDDED
+using Hotpot.Grains;
+using Hotpot.Grains.Acquire;
+using Hotpot.Grains.Commit;
+using Hotpot.Grains.Membership;
+using Hotpot.Grains.Node;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+
+namespace Hotpot.Tests.Grains.Cluster;
+
+/// <summary>
+/// Hotpot nodes in this process: the real grains, committer and node service on the embedded host, each with a fake engine. A node can be killed at any point of a
+/// protocol: its engine stops answering, its disk stays, and the membership declares its silo dead.
+/// </summary>
+internal sealed class HotpotCluster : IAsyncDisposable
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    private readonly Dictionary<NodeId, Node> _nodes = [];
+    private readonly Dictionary<NodeId, FakeDisk> _disks = [];
+    private readonly List<IHost> _graveyard = [];
+    private readonly string _directory = Directory.CreateTempSubdirectory("hotpot-").FullName;
+
+    private HotpotCluster()
+    {
+    }
+
+    private sealed record Node(IHost Host, FakeEngine Engine);
+
+    public FakeFabric Fabric { get; } = new();
+
+    public IEnumerable<NodeId> Alive => _nodes.Keys.Order();
+
+    public static async Task<HotpotCluster> StartAsync(params NodeId[] nodes)
+    {
+        HotpotCluster cluster = new();
+        foreach (NodeId node in nodes)
+            await cluster.StartNodeAsync(node);
+        await cluster.SettleAsync();
+        return cluster;
+    }
+
+    public T Service<T>(NodeId node) where T : notnull => _nodes[node].Host.Services.GetRequiredService<T>();
+
+    public FakeEngine Engine(NodeId node) => _nodes[node].Engine;
+
+    public IGrainFactory Grains => Service<IGrainFactory>(Alive.First());
+
+    public ICommitter Committer(NodeId node) => Service<ICommitter>(node);
+
+    public async Task StartNodeAsync(NodeId node)
+    {
+        if (!_disks.TryGetValue(node, out FakeDisk? disk))
+            _disks[node] = disk = new FakeDisk(node);
+        FakeEngine engine = new(Fabric, disk);
+        HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
+        builder.UseOrleans(silo =>
+        {
+            silo.UseEmbeddedClustering(_directory)
+                .AddEmbeddedGrainStorage(HotpotGrainsOptions.StorageName)
+                .Configure<SiloOptions>(options => options.SiloName = GrainKeys.SiloName(node));
+            silo.Services.AddSingleton<INodeEngine>(engine);
+            silo.AddHotpotGrains(options => options.MaintenanceInterval = TimeSpan.FromMilliseconds(100));
+        });
+        IHost host = builder.Build();
+        await host.StartAsync();
+        _nodes[node] = new Node(host, engine);
+        await Service<IHotpotNode>(node).Ready.WaitAsync(Patience);
+    }
+
+    /// <summary>Declares the node dead, as its sudden end would: nothing of it is finished, nothing is handed over.</summary>
+    public async Task KillAsync(NodeId node)
+    {
+        if (!_nodes.Remove(node, out Node? dead))
+            return;
+        dead.Engine.IsAlive = false;
+        _graveyard.Add(dead.Host);
+        SiloAddress silo = dead.Host.Services.GetRequiredService<ILocalSiloDetails>().SiloAddress;
+        if (_nodes.Count > 0)
+            await Service<IClusterMembershipService>(Alive.First()).TryKill(silo);
+        else
+            await dead.Host.Services.GetRequiredService<IClusterMembershipService>().TryKill(silo);
+    }
+
+    public async Task StopAsync(NodeId node)
+    {
+        _nodes.Remove(node, out Node? leaving);
+        await leaving!.Host.StopAsync();
+        leaving.Host.Dispose();
+        leaving.Engine.IsAlive = false;
+    }
+
+    public async Task<DatasetDescription> CreateAsync(string name, int degree, int chunks = 6, SharingMode mode = SharingMode.MultiWriter) =>
+        await Grains.NamespaceGrain().CreateAsync(new CreateDatasetRequest
+        {
+            RequestId = Guid.NewGuid(),
+            Name = name,
+            Size = chunks * 4096L,
+            Degree = degree,
+            ChunkLog2 = 12,
+            Mode = mode,
+        });
+
+    /// <summary>Waits until every living node knows the life of every other.</summary>
+    public Task SettleAsync() => UntilAsync("the nodes are connected", () => Task.FromResult(
+        Alive.All(one => Alive.All(other => Fabric.Link(Engine(one), other) is not null && !_disks.Keys.Except(Alive).Any(dead => Service<IClusterView>(one).Current.IsLive(dead))))));
+
+    /// <summary>Waits until the dataset has nothing left to do.</summary>
+    public async Task<DatasetHealth> HealAsync(DatasetId dataset, Predicate<DatasetHealth>? until = null)
+    {
+        until ??= health => health.Recovering == health.Waiting && health.Joining == 0;
+        DatasetHealth? health = null;
+        await SettleAsync();
+        await UntilAsync("the dataset is healthy", async () =>
+        {
+            health = await Grains.DatasetGrain(dataset).MaintainAsync();
+            return !health.WorkLeft && !health.Members.Except(Alive).Any() && until(health);
+        });
+        return health!;
+    }
+
+    public async Task<byte[]> ReadAsync(NodeId node, DatasetDescription dataset, long offset, int length)
+    {
+        byte[]? bytes = null;
+        await UntilAsync("the bytes can be read", async () => (bytes = await Grains.NodeGrain(node).ReadAsync(dataset.Id, offset, length)).Length == length);
+        return bytes!;
+    }
+
+    /// <summary>Tries again after errors that pass, until the condition holds; the pauses only keep the tries from spinning.</summary>
+    public static async Task UntilAsync(string what, Func<Task<bool>> condition)
+    {
+        using CancellationTokenSource patience = new(Patience);
+        string last = "the condition did not hold";
+        while (true)
+        {
+            try
+            {
+                if (await condition())
+                    return;
+            }
+            catch (Exception error) when (error is OrleansException or HotpotException or TimeoutException)
+            {
+                last = $"{error.GetType().Name}: {error.Message}";
+            }
+            try
+            {
+                await Task.Delay(20, patience.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                throw new TimeoutException($"Waited {Patience} until {what}; {last}.");
+            }
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Fabric.AtPoint = (_, _) => Task.CompletedTask;
+        foreach (IHost host in _graveyard.Concat(_nodes.Values.Select(node => node.Host)))
+        {
+            using CancellationTokenSource limit = new(TimeSpan.FromSeconds(10));
+            await host.StopAsync(limit.Token);
+            host.Dispose();
+        }
+        Directory.Delete(_directory, recursive: true);
+    }
+}
+#endif
