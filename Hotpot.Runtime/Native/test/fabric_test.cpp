@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
-#include <map>
+#include <mutex>
 #include <random>
 #include <set>
 #include <sstream>
@@ -19,6 +19,7 @@
 namespace hotpot {
 namespace {
 
+// Not a test: the program of a ChildNode, kept out of ordinary runs by its name.
 TEST(FabricChild, DISABLED_SendsEverythingBack) { ChildNode::Run(); }
 
 // Every way a message can travel on one machine: our stream (tcp), UCX over each transport, and the default.
@@ -317,6 +318,45 @@ TEST_P(FabricOver, AFabricMayBeDestroyedWithWorkUnderWay) {
     a.Stop();
     ASSERT_TRUE(Pump({&b}, [&] { return b.downs.size() == 1; }));
   }
+}
+
+// The engine's way: whoever holds the turn calls, and that is not always the same thread.
+TEST_P(FabricOver, TheTurnMayMoveBetweenThreads) {
+  constexpr int kMessages = 3'000;
+  TestNode a(1, 1, GetParam()), b(2, 1, GetParam());
+  std::mutex turn_a, turn_b;
+  int at_a = 0, at_b = 0;
+  a.on_message = [&](NodeId, uint16_t, Bytes) { ++at_a; };
+  b.on_message = [&](NodeId peer, uint16_t type, Bytes body) {
+    ++at_b;
+    (void)b.fabric().Send(peer, type, MessageBody(body.begin(), body.end()));
+  };
+  Introduce(a, b);
+  const auto end = TestClock::now() + kLong;
+  int sent = 0;
+  const auto use_a = [&] {
+    for (bool done = false; !done && TestClock::now() < end;) {
+      const std::lock_guard<std::mutex> turn(turn_a);
+      if (sent < kMessages && sent - at_a < 100 &&
+          a.fabric().Send(NodeId(2), 1, MessageBody(static_cast<size_t>(sent))))
+        ++sent;
+      (void)a.fabric().Progress();
+      done = at_a == kMessages;
+    }
+  };
+  const auto use_b = [&] {
+    for (bool done = false; !done && TestClock::now() < end;) {
+      const std::lock_guard<std::mutex> turn(turn_b);
+      (void)b.fabric().Progress();
+      const std::lock_guard<std::mutex> look(turn_a);
+      done = at_a == kMessages;
+    }
+  };
+  {
+    const std::jthread threads[] = {std::jthread(use_a), std::jthread(use_a), std::jthread(use_b), std::jthread(use_b)};
+  }
+  EXPECT_EQ(at_a, kMessages);
+  EXPECT_EQ(at_b, kMessages);
 }
 
 TEST_P(FabricOver, FiveNodesAllMeet) {

@@ -17,7 +17,7 @@ void PublishEnvironment() {
                                        "UCX_ERROR_SIGNALS=", "UCX_DEBUG_SIGNO=0"};
   static const char* const kLast[] = {"UCX_LOG_LEVEL=fatal", "UCX_WARN_UNUSED_ENV_VARS=n"};
   // Never freed: readers of the environment may hold it at any time.
-  auto* const entries = new std::vector<char*>;
+  static auto* const entries = new std::vector<char*>;
   for (const char* entry : kFirst) entries->push_back(const_cast<char*>(entry));
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) entries->push_back(*entry);
   for (const char* entry : kLast) entries->push_back(const_cast<char*>(entry));

@@ -202,7 +202,7 @@ ucs_status_t UcxLane::Hold(const wire::LaneHeader& header, void* data, size_t le
   Held& held = held_[header.sequence];
   held = {this, header.type, length, std::make_unique_for_overwrite<std::byte[]>(length), !rendezvous};
   if (!rendezvous) {
-    std::memcpy(held.body.get(), data, length);
+    if (length > 0) std::memcpy(held.body.get(), data, length);
     return UCS_OK;
   }
   ucp_request_param_t param{};
@@ -233,6 +233,7 @@ void UcxLane::ReceivedCallback(void* request, ucs_status_t status, size_t, void*
 }
 
 void UcxLane::Deliver(uint16_t type, const void* data, size_t length) {
+  if (length == 0) return events_.OnLaneMessage(type, Bytes());
   if (reinterpret_cast<uintptr_t>(data) % alignof(uint64_t) != 0) {
     aligned_.resize((length + sizeof(uint64_t) - 1) / sizeof(uint64_t));
     std::memcpy(aligned_.data(), data, length);

@@ -16,7 +16,9 @@
 // carries a sequence number; what comes early is held back, at most kMaxHeldBytes and kMaxHeldMessages of it.
 //
 // Trust. Each message carries the link's token, which only the two ends can know. Whatever lacks it, is too long or out
-// of range ends the lane as malformed.
+// of range ends the lane as malformed. Below that UCX believes its peer: who has proved the cluster key and then sends
+// a forged worker address, or writes into the shared ring what UCX would not, can do harm. Who must not be trusted so
+// far must not have the key.
 #pragma once
 #include <list>
 #include <map>
