@@ -1,6 +1,8 @@
 namespace Hotpot.Actors;
 
-/// <summary>Marks a type that may travel in a grain call. Its members with <see cref="IdAttribute"/> are what travels.</summary>
+/// <summary>
+/// Marks a type that may travel in a grain call. Its members with <see cref="IdAttribute"/> are what travels.
+/// </summary>
 [AttributeUsage(AttributeTargets.Class | AttributeTargets.Struct | AttributeTargets.Enum)]
 public sealed class GenerateSerializerAttribute : Attribute
 {
@@ -8,7 +10,9 @@ public sealed class GenerateSerializerAttribute : Attribute
     public bool IncludePrimaryConstructorParameters { get; init; }
 }
 
-/// <summary>The number of a member within its type. It must be unique there and never be given to another member.</summary>
+/// <summary>
+/// The number of a member within its type. It must be unique there and never be given to another member.
+/// </summary>
 [AttributeUsage(AttributeTargets.Field | AttributeTargets.Property | AttributeTargets.Class | AttributeTargets.Struct
     | AttributeTargets.Enum | AttributeTargets.Method)]
 public sealed class IdAttribute(uint id) : Attribute
@@ -16,7 +20,9 @@ public sealed class IdAttribute(uint id) : Attribute
     public uint Id { get; } = id;
 }
 
-/// <summary>Promises that a value is not changed after it was passed, so that a call within one silo may share it.</summary>
+/// <summary>
+/// Promises that a value is not changed after it was passed, so that a call within one silo may share it.
+/// </summary>
 [AttributeUsage(AttributeTargets.Class | AttributeTargets.Struct | AttributeTargets.Field | AttributeTargets.Property
     | AttributeTargets.Parameter | AttributeTargets.ReturnValue, Inherited = false)]
 public sealed class ImmutableAttribute : Attribute;

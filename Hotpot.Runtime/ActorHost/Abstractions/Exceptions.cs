@@ -35,7 +35,9 @@ public class OrleansMessageRejectionException : OrleansException
     }
 }
 
-/// <summary>The silo went away with the request. Whether the request was carried out is unknown; the host never repeats it.</summary>
+/// <summary>
+/// The silo went away with the request. Whether the request was carried out is unknown; the host never repeats it.
+/// </summary>
 [GenerateSerializer]
 public sealed class SiloUnavailableException : OrleansMessageRejectionException
 {
@@ -70,7 +72,9 @@ public sealed class OrleansConfigurationException : Exception
     }
 }
 
-/// <summary>Someone else wrote the record since this activation read it. The activation ends, and the next call reads afresh.</summary>
+/// <summary>
+/// Someone else wrote the record since this activation read it. The activation ends, and the next call reads afresh.
+/// </summary>
 [GenerateSerializer]
 public class InconsistentStateException : OrleansException
 {

@@ -40,7 +40,9 @@ public abstract class Grain : IGrainBase, IAddressable
 
     protected internal IServiceProvider ServiceProvider => GrainContext.ActivationServices;
 
-    /// <summary>Runs before the first request. An exception here fails the requests that wait, and the activation goes.</summary>
+    /// <summary>
+    /// Runs before the first request. An exception here fails the requests that wait, and the activation goes.
+    /// </summary>
     public virtual Task OnActivateAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
     /// <summary>Runs after the last request. It does not run when the process dies.</summary>

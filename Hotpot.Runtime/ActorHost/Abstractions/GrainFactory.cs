@@ -9,7 +9,9 @@ public interface IGrainFactory
     IGrain GetGrain(Type grainInterfaceType, string grainPrimaryKey);
 }
 
-/// <summary>The way to the grains from outside them: in a silo its own, elsewhere a connection to any live silo.</summary>
+/// <summary>
+/// The way to the grains from outside them: in a silo its own, elsewhere a connection to any live silo.
+/// </summary>
 public interface IClusterClient : IGrainFactory
 {
     IServiceProvider ServiceProvider { get; }

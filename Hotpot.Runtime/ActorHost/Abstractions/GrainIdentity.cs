@@ -75,7 +75,8 @@ public readonly struct GrainId(GrainType type, IdSpan key) : IEquatable<GrainId>
     }
 
     public static GrainId Parse(string value) =>
-        TryParse(value, out var result) ? result : throw new ArgumentException($"\"{value}\" is no grain id; write it as type/key.", nameof(value));
+        TryParse(value, out var result) ? result : throw new ArgumentException(
+            $"\"{value}\" is no grain id; write it as type/key.", nameof(value));
 
     public static bool TryParse(string? value, out GrainId result)
     {

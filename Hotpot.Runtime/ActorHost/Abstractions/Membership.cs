@@ -6,8 +6,8 @@ using System.Net;
 namespace Hotpot.Actors;
 
 /// <summary>
-/// One life of one silo. A restart of a silo keeps the endpoint and has a larger generation. The embedded host has no ports: its
-/// endpoint is a loopback address whose port is the silo's number in the cluster directory.
+/// One life of one silo. A restart of a silo keeps the endpoint and has a larger generation. The embedded host has no
+/// ports: its endpoint is a loopback address whose port is the silo's number in the cluster directory.
 /// </summary>
 public sealed class SiloAddress : IEquatable<SiloAddress>, IComparable<SiloAddress>
 {
@@ -32,7 +32,8 @@ public sealed class SiloAddress : IEquatable<SiloAddress>, IComparable<SiloAddre
     public static SiloAddress FromParsableString(string addr) => Parse(addr);
 
     public static SiloAddress Parse(string value) =>
-        TryParse(value, out var result) ? result : throw new FormatException($"\"{value}\" is no silo address; write it as host:port@generation.");
+        TryParse(value, out var result) ? result : throw new FormatException(
+            $"\"{value}\" is no silo address; write it as host:port@generation.");
 
     public static bool TryParse([NotNullWhen(true)] string? value, [NotNullWhen(true)] out SiloAddress? result)
     {
@@ -171,7 +172,10 @@ public interface IClusterMembershipService
     /// <summary>The current snapshot, then every later one.</summary>
     IAsyncEnumerable<ClusterMembershipSnapshot> MembershipUpdates { get; }
 
-    /// <summary>Returns when the current snapshot is at least as new as the version asked for, and freshly read if none was asked for.</summary>
+    /// <summary>
+    /// Returns when the current snapshot is at least as new as the version asked for, and freshly read if none was
+    /// asked for.
+    /// </summary>
     ValueTask Refresh(MembershipVersion minimumVersion = default, CancellationToken cancellationToken = default);
 
     /// <summary>Declares a silo dead, whatever it is doing. It fences itself when it finds out.</summary>

@@ -27,7 +27,9 @@ public interface IStorage<TState> : IStorage
     TState State { get; set; }
 }
 
-/// <summary>A record that the host reads before the grain activates, and that the grain writes when it wants to.</summary>
+/// <summary>
+/// A record that the host reads before the grain activates, and that the grain writes when it wants to.
+/// </summary>
 public interface IPersistentState<TState> : IStorage<TState>;
 
 /// <summary>Marks the constructor parameter of a grain that takes a stored record.</summary>

@@ -2,7 +2,9 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Hotpot.Actors;
 
-/// <summary>How the silo for a new activation is chosen. A strategy is data; its <see cref="IPlacementDirector"/> decides.</summary>
+/// <summary>
+/// How the silo for a new activation is chosen. A strategy is data; its <see cref="IPlacementDirector"/> decides.
+/// </summary>
 public abstract class PlacementStrategy;
 
 /// <summary>Gives a grain class its strategy.</summary>

@@ -15,9 +15,15 @@ internal sealed partial class Catalog(Silo silo, ILoggerFactory loggers)
 
     /// <summary>Only after the directory registered the grain here.</summary>
     public ActivationContext GetOrCreate(GrainId grain, GrainClass grainClass) =>
-        _activations.GetOrAdd(grain, static (id, state) => new ActivationContext(state.silo, state.grainClass, id, state._logger), (silo, grainClass, _logger));
+        _activations.GetOrAdd(
+            grain,
+            static (id, state) => new ActivationContext(state.silo, state.grainClass, id, state._logger),
+            (silo, grainClass, _logger));
 
-    /// <summary>Whether the grain is here. One that is ending is waited for, so that a "no" means that nothing of it runs any more.</summary>
+    /// <summary>
+    /// Whether the grain is here. One that is ending is waited for, so that a "no" means that nothing of it runs any
+    /// more.
+    /// </summary>
     public async Task<bool> HoldsAsync(GrainId grain, CancellationToken cancellationToken)
     {
         if (Find(grain) is not { } activation)
@@ -39,7 +45,8 @@ internal sealed partial class Catalog(Silo silo, ILoggerFactory loggers)
         }
         catch (Exception exception) when (exception is OrleansException or OperationCanceledException)
         {
-            // The entry stays behind. Whoever follows it comes here, finds nothing, and asks the owner, which asks here again.
+            // The entry stays behind. Whoever follows it comes here, finds nothing, and asks the owner, which asks here
+            // again.
             LogNotUnregistered(activation.GrainId, exception.Message);
         }
     }
@@ -56,7 +63,9 @@ internal sealed partial class Catalog(Silo silo, ILoggerFactory loggers)
         }
     }
 
-    /// <summary>Makes the owners of a new snapshot know the activations here; one that is registered elsewhere by now is ended.</summary>
+    /// <summary>
+    /// Makes the owners of a new snapshot know the activations here; one that is registered elsewhere by now is ended.
+    /// </summary>
     public async Task ConfirmAllAsync(ClusterMembershipSnapshot before, ClusterMembershipSnapshot after, CancellationToken cancellationToken)
     {
         foreach (var (grain, activation) in _activations)
@@ -65,8 +74,10 @@ internal sealed partial class Catalog(Silo silo, ILoggerFactory loggers)
             if (owner is null || owner.Equals(GrainDirectory.OwnerOf(grain, before)) || activation.IsEnding)
                 continue;
             var place = await silo.Directory.RegisterAsync(grain, silo.SiloAddress, cancellationToken);
-            if (place is not null && !place.Equals(silo.SiloAddress))
-                activation.Deactivate(new DeactivationReason(DeactivationReasonCode.DuplicateActivation, $"The grain is registered at {place}."), CancellationToken.None);
+            if (place is null || place.Equals(silo.SiloAddress))
+                continue;
+            var reason = new DeactivationReason(DeactivationReasonCode.DuplicateActivation, $"The grain is registered at {place}.");
+            activation.Deactivate(reason, CancellationToken.None);
         }
     }
 

@@ -6,22 +6,26 @@ namespace Hotpot.Actors;
 //
 // Problem. A grain must have at most one activation in the cluster, and callers everywhere must find it.
 //
-// Scheme. Every grain id has an owner among the active silos: the one whose hash together with the id's is highest, so a silo that comes or goes moves only
-// the ids it owns itself. The owner's word decides where a grain is activated: a silo activates a grain only after the owner registered it there. The truth,
-// though, is in the catalogs of the silos, and an owner's table is only its memory of them. An owner that has no entry asks all living silos whether they
-// have the grain before it accepts a new place. That is one message to each silo per new activation, which one machine can afford, and it replaces any
-// handing over of tables when owners change.
+// Scheme. Every grain id has an owner among the active silos: the one whose hash together with the id's is highest, so
+// a silo that comes or goes moves only the ids it owns itself. The owner's word decides where a grain is activated: a
+// silo activates a grain only after the owner registered it there. The truth, though, is in the catalogs of the silos,
+// and an owner's table is only its memory of them. An owner that has no entry asks all living silos whether they have
+// the grain before it accepts a new place. That is one message to each silo per new activation, which one machine can
+// afford, and it replaces any handing over of tables when owners change.
 //
-// Normal case. A caller finds the silo in its cache and sends straight to it. The cache may be stale; then the receiver has no such activation, asks the owner, and
-// passes the call on, and the answer teaches the caller.
+// Normal case. A caller finds the silo in its cache and sends straight to it. The cache may be stale; then the receiver
+// has no such activation, asks the owner, and passes the call on, and the answer teaches the caller.
 //
-// Silo death. Entries that name a dead silo count as absent. An owner that dies takes its table along; its successor asks around.
+// Silo death. Entries that name a dead silo count as absent. An owner that dies takes its table along; its successor
+// asks around.
 //
-// A silo that cannot be asked may have the grain. So the owner waits until it answers or is declared dead; it never assumes.
+// A silo that cannot be asked may have the grain. So the owner waits until it answers or is declared dead; it never
+// assumes.
 //
-// Potential weakness. For a moment two silos with different snapshots can both take themselves for the owner, and register two places. Each change of
-// membership therefore makes every silo confirm its activations with the owner it sees now, and one of the two is ended. Until then the ETags of grain storage
-// keep the second from writing. A grain without stored state has no such guard; grains here that have none are bound to one node by their placement.
+// Potential weakness. For a moment two silos with different snapshots can both take themselves for the owner, and
+// register two places. Each change of membership therefore makes every silo confirm its activations with the owner it
+// sees now, and one of the two is ended. Until then the ETags of grain storage keep the second from writing. A grain
+// without stored state has no such guard; grains here that have none are bound to one node by their placement.
 internal sealed partial class GrainDirectory(Silo silo, ILogger logger)
 {
     private static readonly TimeSpan AskAgainAfter = TimeSpan.FromMilliseconds(20);
@@ -51,8 +55,8 @@ internal sealed partial class GrainDirectory(Silo silo, ILogger logger)
     }
 
     /// <summary>
-    /// Asks the owner to register the grain at the proposed silo. Returns where it is, which may be elsewhere; null when the proposed silo is not
-    /// active, and another has to be proposed.
+    /// Asks the owner to register the grain at the proposed silo. Returns where it is, which may be elsewhere; null
+    /// when the proposed silo is not active, and another has to be proposed.
     /// </summary>
     public async Task<SiloAddress?> RegisterAsync(GrainId grain, SiloAddress proposed, CancellationToken cancellationToken)
     {
@@ -68,14 +72,16 @@ internal sealed partial class GrainDirectory(Silo silo, ILogger logger)
             {
                 var answer = owner.Equals(silo.SiloAddress)
                     ? await DecideAsync(grain, proposed, cancellationToken)
-                    : await silo.AskAsync<SiloAnswer>(owner, SystemOperation.Register, new RegisterQuestion(grain, proposed, snapshot.Version.Value), cancellationToken);
+                    : await silo.AskAsync<SiloAnswer>(
+                        owner, SystemOperation.Register, new RegisterQuestion(grain, proposed, snapshot.Version.Value), cancellationToken);
                 if (answer.Silo is { } place)
                     return place;
                 await silo.Membership.Refresh(new MembershipVersion(answer.Version), cancellationToken);
             }
             catch (SiloUnavailableException exception)
             {
-                // The owner is going or gone. Registering is safe to repeat, so another owner is asked as soon as there is one.
+                // The owner is going or gone. Registering is safe to repeat, so another owner is asked as soon as there
+                // is one.
                 LogOwnerUnreachable(owner, exception.Message);
                 silo.Membership.CheckNow();
                 await Task.Delay(AskAgainAfter, cancellationToken);
@@ -101,13 +107,18 @@ internal sealed partial class GrainDirectory(Silo silo, ILogger logger)
         }
     }
 
-    /// <summary>Drops what a new snapshot has made void: entries at dead silos, and entries that have another owner now.</summary>
+    /// <summary>
+    /// Drops what a new snapshot has made void: entries at dead silos, and entries that have another owner now.
+    /// </summary>
     public void OnMembershipChanged(ClusterMembershipSnapshot snapshot)
     {
         lock (_gate)
         {
-            foreach (var grain in _entries.Where(entry => !IsActive(entry.Value, snapshot) || OwnerOf(entry.Key, snapshot) != silo.SiloAddress).Select(entry => entry.Key).ToList())
-                _entries.Remove(grain);
+            foreach (var (grain, place) in _entries.ToList())
+            {
+                if (!IsActive(place, snapshot) || OwnerOf(grain, snapshot) != silo.SiloAddress)
+                    _entries.Remove(grain);
+            }
         }
     }
 

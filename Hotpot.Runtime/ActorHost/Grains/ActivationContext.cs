@@ -6,18 +6,21 @@ namespace Hotpot.Actors;
 
 // One activation of a grain, and its turns.
 //
-// Problem. A grain's code must never run on two threads at once, and between the awaits of one request no other request may run, unless the grain says so.
+// Problem. A grain's code must never run on two threads at once, and between the awaits of one request no other request
+// may run, unless the grain says so.
 //
-// Scheme. The activation is a SynchronizationContext. All its code runs in Drain, which takes one piece of work after the other from a queue; Drain
-// is on at most one thread at a time (_scheduled). An await in grain code captures the context, so what follows the await comes back through Post. Which requests
-// may start is decided here and nowhere else (MayStart): one at a time, with these exceptions: a class marked [Reentrant], a method marked
-// [AlwaysInterleave], and methods marked [ReadOnly] among themselves.
+// Scheme. The activation is a SynchronizationContext. All its code runs in Drain, which takes one piece of work after
+// the other from a queue; Drain is on at most one thread at a time (_scheduled). An await in grain code captures the
+// context, so what follows the await comes back through Post. Which requests may start is decided here and nowhere else
+// (MayStart): one at a time, with these exceptions: a class marked [Reentrant], a method marked [AlwaysInterleave], and
+// methods marked [ReadOnly] among themselves.
 //
-// Life. Creating -> Active -> Deactivating -> Gone, and Creating -> Gone when activation fails. Work that comes while Deactivating is not
-// taken: the router waits until the activation is gone and looks again, since the next activation may be in another silo. That is not a retry: the
-// request has not been started.
+// Life. Creating -> Active -> Deactivating -> Gone, and Creating -> Gone when activation fails. Work that comes while
+// Deactivating is not taken: the router waits until the activation is gone and looks again, since the next activation
+// may be in another silo. That is not a retry: the request has not been started.
 //
-// What can still go wrong. A request that never ends holds a grain that is not reentrant for ever; its callers time out one by one. This is so in Orleans too.
+// What can still go wrong. A request that never ends holds a grain that is not reentrant for ever; its callers time out
+// one by one. This is so in Orleans too.
 internal sealed partial class ActivationContext : SynchronizationContext, IGrainContext, IThreadPoolWorkItem
 {
     private const int WorkPerSlice = 128;
@@ -93,7 +96,9 @@ internal sealed partial class ActivationContext : SynchronizationContext, IGrain
 
     public bool Equals(IGrainContext? other) => ReferenceEquals(this, other);
 
-    /// <summary>Gives the activation a request; false when it is ending, and the caller has to look for the next activation.</summary>
+    /// <summary>
+    /// Gives the activation a request; false when it is ending, and the caller has to look for the next activation.
+    /// </summary>
     public bool TryEnqueue(Invocation invocation, bool runHere)
     {
         lock (_gate)
@@ -178,7 +183,8 @@ internal sealed partial class ActivationContext : SynchronizationContext, IGrain
                 }
                 catch (Exception exception)
                 {
-                    // Only an async void method of the grain can throw here; its author gets the log, and the activation goes on.
+                    // Only an async void method of the grain can throw here; its author gets the log, and the
+                    // activation goes on.
                     LogTurnFailed(GrainId, exception);
                 }
             }
@@ -340,7 +346,8 @@ internal sealed partial class ActivationContext : SynchronizationContext, IGrain
     [LoggerMessage(Level = LogLevel.Error, Message = "A turn of {Grain} threw outside any request.")]
     private partial void LogTurnFailed(GrainId grain, Exception exception);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "{Grain} could not be activated; the requests that waited for it get the exception.")]
+    [LoggerMessage(Level = LogLevel.Warning,
+        Message = "{Grain} could not be activated; the requests that waited for it get the exception.")]
     private partial void LogActivationFailed(GrainId grain, Exception exception);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "OnDeactivateAsync of {Grain} failed; the activation is gone all the same.")]

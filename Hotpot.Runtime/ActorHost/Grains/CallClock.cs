@@ -4,8 +4,8 @@ using System.Diagnostics;
 namespace Hotpot.Actors;
 
 /// <summary>
-/// Ends calls whose time is over. One timer looks at all calls that wait; with 10,000 of them a look costs under a millisecond, and a timer per call would
-/// cost every call more than its send.
+/// Ends calls whose time is over. One timer looks at all calls that wait; with 10,000 of them a look costs under a
+/// millisecond, and a timer per call would cost every call more than its send.
 /// </summary>
 internal sealed class CallClock : IDisposable
 {

@@ -28,8 +28,8 @@ internal sealed class GrainClass
 internal sealed record GrainBinding(InterfaceShape Interface, GrainClass Class);
 
 /// <summary>
-/// The grain classes of this process: those in every assembly that is loaded or that the loaded ones refer to, as Orleans finds them. A class counts when it
-/// derives from Grain and is not abstract.
+/// The grain classes of this process: those in every assembly that is loaded or that the loaded ones refer to, as
+/// Orleans finds them. A class counts when it derives from Grain and is not abstract.
 /// </summary>
 internal sealed class GrainClasses
 {
@@ -43,10 +43,13 @@ internal sealed class GrainClasses
             .Select(type => new GrainClass(type))
             .ToList();
         if (classes.GroupBy(found => found.GrainType).FirstOrDefault(group => group.Count() > 1) is { } clash)
-            throw new OrleansConfigurationException($"The grain classes {string.Join(" and ", clash.Select(found => found.Type.FullName))} have the same grain type; rename one.");
+            throw new OrleansConfigurationException(
+                $"The grain classes {string.Join(" and ", clash.Select(found => found.Type.FullName))} have the same grain type; rename one.");
         foreach (var found in classes)
         {
-            foreach (var grainInterface in found.Type.GetInterfaces().Where(type => type != typeof(IGrainWithStringKey) && type.IsAssignableTo(typeof(IGrainWithStringKey))))
+            var interfaces = found.Type.GetInterfaces()
+                .Where(type => type != typeof(IGrainWithStringKey) && type.IsAssignableTo(typeof(IGrainWithStringKey)));
+            foreach (var grainInterface in interfaces)
             {
                 if (!_byInterfaceName.TryAdd(grainInterface.FullName!, new GrainBinding(InterfaceShape.Of(grainInterface), found)))
                     _ambiguous[grainInterface] = $"{_byInterfaceName[grainInterface.FullName!].Class.Type} and {found.Type}";
@@ -59,7 +62,8 @@ internal sealed class GrainClasses
     public GrainBinding Get(InterfaceShape grainInterface)
     {
         if (_ambiguous.TryGetValue(grainInterface.Type, out var classes))
-            throw new ArgumentException($"{grainInterface.Type} is implemented by {classes}; ask for an interface that only one class implements.");
+            throw new ArgumentException(
+                $"{grainInterface.Type} is implemented by {classes}; ask for an interface that only one class implements.");
         return Find(grainInterface.Name)
             ?? throw new ArgumentException($"No grain class implements {grainInterface.Type}; refer to the assembly that has it.");
     }

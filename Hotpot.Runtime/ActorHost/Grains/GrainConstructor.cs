@@ -6,7 +6,9 @@ namespace Hotpot.Actors;
 /// <summary>Constructs a grain from its services, its context and its stored records.</summary>
 internal static class GrainConstructor
 {
-    /// <summary>The constructor to run while the activation is current, and the records to read before OnActivateAsync.</summary>
+    /// <summary>
+    /// The constructor to run while the activation is current, and the records to read before OnActivateAsync.
+    /// </summary>
     public static (Func<object> Construct, IReadOnlyList<IStorage> Facets) Prepare(ActivationContext context)
     {
         var type = context.Class.Type;
@@ -34,10 +36,12 @@ internal static class GrainConstructor
     private static IStorage CreateFacet(ActivationContext context, ParameterInfo parameter, PersistentStateAttribute attribute)
     {
         if (!parameter.ParameterType.IsGenericType || parameter.ParameterType.GetGenericTypeDefinition() != typeof(IPersistentState<>))
-            throw new InvalidOperationException($"The parameter {parameter.Name} of {context.Class.Type} has [PersistentState] but is no IPersistentState<T>; make it one.");
+            throw new InvalidOperationException(
+                $"The parameter {parameter.Name} of {context.Class.Type} has [PersistentState] but is no IPersistentState<T>; make it one.");
         var name = attribute.StorageName ?? "Default";
         var storage = context.ActivationServices.GetKeyedService<EmbeddedGrainStorage>(name)
-            ?? throw new OrleansConfigurationException($"{context.Class.Type} wants the grain storage \"{name}\"; add it with AddEmbeddedGrainStorage(\"{name}\").");
+            ?? throw new OrleansConfigurationException(
+                $"{context.Class.Type} wants the grain storage \"{name}\"; add it with AddEmbeddedGrainStorage(\"{name}\").");
         var facet = typeof(PersistentState<>).MakeGenericType(parameter.ParameterType.GetGenericArguments());
         return (IStorage)Activator.CreateInstance(facet, storage, attribute.StateName, context.GrainId)!;
     }

@@ -5,7 +5,9 @@ internal interface ICallRouter
 {
     TimeSpan ResponseTimeout { get; }
 
-    /// <summary>The identity behind a reference. A silo knows the grain classes; a client goes by the name of the interface.</summary>
+    /// <summary>
+    /// The identity behind a reference. A silo knows the grain classes; a client goes by the name of the interface.
+    /// </summary>
     GrainId Resolve(InterfaceShape grainInterface, string key);
 
     void Start(OutgoingCall call);
@@ -22,7 +24,8 @@ internal sealed class GrainFactory(ICallRouter router, CallClock clock, IService
         where TGrainInterface : IGrainWithStringKey
     {
         if (grainClassNamePrefix is not null)
-            throw new NotSupportedException("The embedded actor host chooses a grain's class by its interface only; give each class its own interface.");
+            throw new NotSupportedException(
+                "The embedded actor host chooses a grain's class by its interface only; give each class its own interface.");
         return (TGrainInterface)GetGrain(typeof(TGrainInterface), primaryKey);
     }
 

@@ -2,7 +2,9 @@ using System.Reflection;
 
 namespace Hotpot.Actors;
 
-/// <summary>The base of the proxies that IGrainFactory hands out: it implements the interface by sending every call to the host.</summary>
+/// <summary>
+/// The base of the proxies that IGrainFactory hands out: it implements the interface by sending every call to the host.
+/// </summary>
 internal class GrainReference : DispatchProxy, IAddressable, IEquatable<GrainReference>
 {
     // Written once, right after construction, since a DispatchProxy has no constructor of its own.

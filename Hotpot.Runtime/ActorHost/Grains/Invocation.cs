@@ -1,10 +1,10 @@
 using System.Buffers.Binary;
-using System.Text.Json;
-using Microsoft.Extensions.Logging;
 
 namespace Hotpot.Actors;
 
-/// <summary>One request to a grain on its way: made in this process, received from another, or a tick of a timer.</summary>
+/// <summary>
+/// One request to a grain on its way: made in this process, received from another, or a tick of a timer.
+/// </summary>
 internal abstract class Invocation
 {
     public abstract GrainId GrainId { get; }
@@ -19,7 +19,9 @@ internal abstract class Invocation
     /// <summary>When nobody waits for the answer any more, by Stopwatch.GetTimestamp.</summary>
     public long Deadline { get; protected set; } = long.MaxValue;
 
-    /// <summary>Runs the request on the grain and answers it. Called in a turn. Returns the exception the grain threw, if any.</summary>
+    /// <summary>
+    /// Runs the request on the grain and answers it. Called in a turn. Returns the exception the grain threw, if any.
+    /// </summary>
     public abstract Task<Exception?> RunAsync(object grain);
 
     /// <summary>Answers the request with an exception. Only the first answer counts.</summary>
@@ -32,7 +34,9 @@ internal abstract class Invocation
 /// <summary>An invocation that can be sent to the silo that has the grain.</summary>
 internal abstract class RoutableCall : Invocation, IReplySink
 {
-    /// <summary>The class of the grain, once a silo has looked it up. Written by the router, before the call is anywhere else.</summary>
+    /// <summary>
+    /// The class of the grain, once a silo has looked it up. Written by the router, before the call is anywhere else.
+    /// </summary>
     public GrainClass? Class { get; set; }
 
     /// <summary>How many silos have passed the call on.</summary>
@@ -45,7 +49,10 @@ internal abstract class RoutableCall : Invocation, IReplySink
     public abstract void OnConnectionLost(Exception reason);
 }
 
-/// <summary>A call made in this process. Its first outcome is what the caller sees: a result, an exception, cancellation or a time-out.</summary>
+/// <summary>
+/// A call made in this process. Its first outcome is what the caller sees: a result, an exception, cancellation or a
+/// time-out.
+/// </summary>
 internal abstract class OutgoingCall(GrainReference target, MethodShape shape, object?[] arguments) : RoutableCall
 {
     private readonly CancellationToken _cancellation =
@@ -75,7 +82,9 @@ internal abstract class OutgoingCall(GrainReference target, MethodShape shape, o
 
     public bool IsAnswered => Volatile.Read(ref _answered) != 0;
 
-    /// <summary>Where the answer came from, when it came from another silo. Written before the answer is given.</summary>
+    /// <summary>
+    /// Where the answer came from, when it came from another silo. Written before the answer is given.
+    /// </summary>
     public Action<GrainId, SiloAddress>? Learn { get; set; }
 
     public bool Begin(CallClock clock, TimeSpan timeout)
@@ -112,8 +121,9 @@ internal abstract class OutgoingCall(GrainReference target, MethodShape shape, o
             {
                 SetResult(running);
             }
-            catch (Exception exception) when (exception is NotSupportedException or JsonException)
+            catch (Exception exception)
             {
+                // Copying runs code of the result's type, which may throw anything; the caller must hear of it.
                 SetException(exception);
             }
         }
@@ -162,9 +172,11 @@ internal abstract class OutgoingCall(GrainReference target, MethodShape shape, o
             else
                 SetResult(reply.Body);
         }
-        catch (Exception exception) when (exception is JsonException or NotSupportedException or InvalidOperationException or KeyNotFoundException)
+        catch (Exception exception)
         {
-            SetException(new OrleansException($"The answer of {Name} could not be read; all silos and clients must run the same version.", exception));
+            // Reading runs code of the result's type, which may throw anything; the caller must hear of it.
+            SetException(new OrleansException(
+                $"The answer of {Name} could not be read; all silos and clients must run the same version.", exception));
         }
     }
 
@@ -181,7 +193,8 @@ internal abstract class OutgoingCall(GrainReference target, MethodShape shape, o
     {
         if (!TryAnswer())
             return;
-        SetException(new TimeoutException($"{Name} was not answered within {(shape.Timeout ?? target.Factory.ResponseTimeout).TotalSeconds:0.###} s; whether it was carried out is unknown."));
+        SetException(new TimeoutException(
+            $"{Name} was not answered within {(shape.Timeout ?? target.Factory.ResponseTimeout).TotalSeconds:0.###} s; whether it was carried out is unknown."));
         Abandon();
     }
 
@@ -195,7 +208,8 @@ internal abstract class OutgoingCall(GrainReference target, MethodShape shape, o
     {
         if (!TryAnswer())
             return;
-        SetException(new OperationCanceledException($"{Name} was cancelled by its caller; whether it was carried out is unknown.", _cancellation));
+        SetException(new OperationCanceledException(
+            $"{Name} was cancelled by its caller; whether it was carried out is unknown.", _cancellation));
         Abandon();
     }
 
@@ -218,8 +232,10 @@ internal abstract class OutgoingCall(GrainReference target, MethodShape shape, o
     }
 }
 
-/// <summary>A call received from a connection. It is carried out here, or passed on to the silo that has the grain.</summary>
-internal sealed partial class IncomingCall : RoutableCall
+/// <summary>
+/// A call received from a connection. It is carried out here, or passed on to the silo that has the grain.
+/// </summary>
+internal sealed class IncomingCall : RoutableCall
 {
     private readonly Connection _from;
     private readonly ReadOnlyMemory<byte> _frame;
@@ -264,7 +280,9 @@ internal sealed partial class IncomingCall : RoutableCall
 
     public long Correlation => _correlation;
 
-    /// <summary>Reads a request. When it asks for something this silo does not have, the answer is sent here and null returned.</summary>
+    /// <summary>
+    /// Reads a request. When it asks for something this silo does not have, the answer is sent here and null returned.
+    /// </summary>
     public static IncomingCall? Accept(Silo silo, Connection from, ReadOnlyMemory<byte> frame)
     {
         var reader = new FrameReader(frame[Frame.CorrelationAt..]);
@@ -279,13 +297,15 @@ internal sealed partial class IncomingCall : RoutableCall
             throw new BadFrameException("A request names no grain key.");
         if (silo.Classes.Find(interfaceName) is not { } found)
         {
-            ReplyFrame.SendFailure(from, correlation, null, new OrleansException($"No grain class of this silo implements {interfaceName}; all silos and clients must run the same version."));
+            ReplyFrame.SendFailure(from, correlation, null, new OrleansException(
+                $"No grain class of this silo implements {interfaceName}; all silos and clients must run the same version."));
             return null;
         }
 
         if (found.Interface.Find(method) is not { } shape)
         {
-            ReplyFrame.SendFailure(from, correlation, null, new OrleansException($"{interfaceName} has no such method here; all silos and clients must run the same version."));
+            ReplyFrame.SendFailure(from, correlation, null, new OrleansException(
+                $"{interfaceName} has no such method here; all silos and clients must run the same version."));
             return null;
         }
 
@@ -301,9 +321,11 @@ internal sealed partial class IncomingCall : RoutableCall
         {
             arguments = _shape.ReadArguments(_body);
         }
-        catch (Exception exception) when (exception is JsonException or NotSupportedException or BadFrameException or InvalidOperationException)
+        catch (Exception exception)
         {
-            Fail(new OrleansException($"The arguments of {Name} could not be read; all silos and clients must run the same version.", exception));
+            // Reading runs code of the arguments' types, which may throw anything; the caller must hear of it.
+            Fail(new OrleansException(
+                $"The arguments of {Name} could not be read; all silos and clients must run the same version.", exception));
             return null;
         }
 

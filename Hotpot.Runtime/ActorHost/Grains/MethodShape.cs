@@ -5,7 +5,8 @@ using System.Text.Json;
 namespace Hotpot.Actors;
 
 /// <summary>
-/// What the host knows of one method of a grain interface. It is made once per process and method, so a call costs no reflection beyond an invoker's.
+/// What the host knows of one method of a grain interface. It is made once per process and method, so a call costs no
+/// reflection beyond an invoker's.
 /// </summary>
 internal abstract class MethodShape
 {
@@ -57,11 +58,14 @@ internal abstract class MethodShape
         var definition = result.IsGenericType ? result.GetGenericTypeDefinition() : null;
         var shape = result == typeof(Task) || result == typeof(ValueTask) ? typeof(Shape<>).MakeGenericType(typeof(NoResult))
             : definition == typeof(Task<>) || definition == typeof(ValueTask<>) ? typeof(Shape<>).MakeGenericType(result.GetGenericArguments()[0])
-            : throw new NotSupportedException($"{owner.Type.Name}.{method.Name} returns {result}; a grain method returns Task, Task<T>, ValueTask or ValueTask<T>.");
+            : throw new NotSupportedException(
+                $"{owner.Type.Name}.{method.Name} returns {result}; a grain method returns Task, Task<T>, ValueTask or ValueTask<T>.");
         return (MethodShape)Activator.CreateInstance(shape, owner, method)!;
     }
 
-    /// <summary>A call from this process. The second value is what the caller gets: a task of the kind its method returns.</summary>
+    /// <summary>
+    /// A call from this process. The second value is what the caller gets: a task of the kind its method returns.
+    /// </summary>
     public abstract (OutgoingCall Call, object Returned) NewCall(GrainReference target, object?[] arguments);
 
     /// <summary>Runs the method and gives its result as a task. Exceptions come in the task.</summary>
@@ -167,7 +171,8 @@ internal abstract class MethodShape
         /// <summary>A call whose result is a T.</summary>
         private sealed class Call(GrainReference target, Shape<T> shape, object?[] arguments) : OutgoingCall(target, shape, arguments)
         {
-            // Asynchronous, because the threads that complete it receive frames, watch membership or run another grain's turn.
+            // Asynchronous, because the threads that complete it receive frames, watch membership or run another
+            // grain's turn.
             private readonly TaskCompletionSource<T> _result = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
             public Task<T> Result => _result.Task;

@@ -4,8 +4,8 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Hotpot.Actors;
 
 /// <summary>
-/// Takes calls to the activation of their grain. Until a call is handed to an activation or to a connection it may be turned around as often as needed; from
-/// then on it is never sent again.
+/// Takes calls to the activation of their grain. Until a call is handed to an activation or to a connection it may be
+/// turned around as often as needed; from then on it is never sent again.
 /// </summary>
 internal sealed class Router(Silo silo) : IPlacementContext
 {
@@ -28,13 +28,17 @@ internal sealed class Router(Silo silo) : IPlacementContext
 
     public SiloAddress[] GetCompatibleSilos(PlacementTarget target)
     {
-        var active = silo.Membership.CurrentSnapshot.Members.Values.Where(member => member.Status == SiloStatus.Active).Select(member => member.SiloAddress).ToArray();
-        return active.Length > 0 ? active : throw new SiloUnavailableException($"No silo is active that could take {target.GrainIdentity}; start one, or wait until one has started.");
+        var active = silo.Membership.CurrentSnapshot.Members.Values
+            .Where(member => member.Status == SiloStatus.Active)
+            .Select(member => member.SiloAddress)
+            .ToArray();
+        return active.Length > 0 ? active : throw new SiloUnavailableException(
+            $"No silo is active that could take {target.GrainIdentity}; start one, or wait until one has started.");
     }
 
     public void Learn(GrainId grain, SiloAddress place)
     {
-        if (place.Equals(silo.SiloAddress))
+        if (place.Equals(silo.SiloAddress) || (_places.TryGetValue(grain, out var known) && known.Equals(place)))
             return;
         if (_places.Count > MaxPlaces)
             _places.Clear();
@@ -47,7 +51,8 @@ internal sealed class Router(Silo silo) : IPlacementContext
     {
         if (silo.IsFenced)
         {
-            call.Fail(new SiloUnavailableException($"The silo {silo.SiloAddress} was declared dead and fenced itself; restart its process."));
+            call.Fail(new SiloUnavailableException(
+                $"The silo {silo.SiloAddress} was declared dead and fenced itself; restart its process."));
             return;
         }
 
@@ -109,7 +114,8 @@ internal sealed class Router(Silo silo) : IPlacementContext
                 }
                 catch (SiloUnavailableException)
                 {
-                    // Nothing was sent. The place is dying or about to be declared dead, and then the grain is placed anew.
+                    // Nothing was sent. The place is dying or about to be declared dead, and then the grain is placed
+                    // anew.
                     useMemory = false;
                     Forget(call.GrainId);
                     silo.Membership.CheckNow();
@@ -138,11 +144,16 @@ internal sealed class Router(Silo silo) : IPlacementContext
         if (useMemory && _places.TryGetValue(grain, out var known) && silo.Membership.CurrentSnapshot.GetSiloStatus(known) == SiloStatus.Active)
             return known;
         var search = _searches.GetOrAdd(
-            grain, static (id, state) => new Lazy<Task<SiloAddress?>>(() => state.router.SearchAsync(id, state.grainClass)), (router: this, grainClass: call.Class!));
+            grain,
+            static (id, state) => new Lazy<Task<SiloAddress?>>(() => state.router.SearchAsync(id, state.grainClass)),
+            (router: this, grainClass: call.Class!));
         return await search.Value.WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 
-    /// <summary>Proposes a place and asks the owner of the grain. It outlives the call that began it, since others may wait for it too.</summary>
+    /// <summary>
+    /// Proposes a place and asks the owner of the grain. It outlives the call that began it, since others may wait for
+    /// it too.
+    /// </summary>
     private async Task<SiloAddress?> SearchAsync(GrainId grain, GrainClass grainClass)
     {
         try
@@ -150,7 +161,8 @@ internal sealed class Router(Silo silo) : IPlacementContext
             using var limit = new CancellationTokenSource(silo.ResponseTimeout);
             var strategy = grainClass.Placement;
             var director = silo.Services.GetKeyedService<IPlacementDirector>(strategy.GetType())
-                ?? throw new OrleansConfigurationException($"No placement director for {strategy.GetType().Name} is registered; add it with AddPlacementDirector.");
+                ?? throw new OrleansConfigurationException(
+                    $"No placement director for {strategy.GetType().Name} is registered; add it with AddPlacementDirector.");
             var proposed = await director.OnAddActivation(strategy, new PlacementTarget(grain), this).ConfigureAwait(false);
             var place = await silo.Directory.RegisterAsync(grain, proposed, limit.Token).ConfigureAwait(false);
             if (place is not null)

@@ -5,8 +5,9 @@ using Microsoft.Extensions.Options;
 namespace Hotpot.Actors;
 
 /// <summary>
-/// The client of a cluster of this machine. It has one connection, to any active silo, which passes its calls on. When the silo goes, the calls that are
-/// under way end in <see cref="SiloUnavailableException"/>, and the next call connects to another.
+/// The client of a cluster of this machine. It has one connection, to any active silo, which passes its calls on. When
+/// the silo goes, the calls that are under way end in <see cref="SiloUnavailableException"/>, and the next call
+/// connects to another.
 /// </summary>
 internal sealed partial class ClientRuntime : ICallRouter, IHandshakeOwner, IDisposable
 {
@@ -43,10 +44,25 @@ internal sealed partial class ClientRuntime : ICallRouter, IHandshakeOwner, IDis
 
     public GrainFactory GrainFactory { get; }
 
-    /// <summary>Connects, or says within the time allowed why it cannot.</summary>
-    public Task ConnectAsync(CancellationToken cancellationToken) => GetConnectionAsync(cancellationToken);
+    /// <summary>Connects, or says within the time for a call that it cannot.</summary>
+    public async Task ConnectAsync(CancellationToken cancellationToken)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(ResponseTimeout);
+        try
+        {
+            await GetConnectionAsync(limit.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new SiloUnavailableException(
+                $"No active silo was found in {_directory.Root} within {ResponseTimeout.TotalSeconds:0.###} s; start one.", exception);
+        }
+    }
 
-    /// <summary>A client knows the interface only; its grain id serves for messages and for comparing references.</summary>
+    /// <summary>
+    /// A client knows the interface only; its grain id serves for messages and for comparing references.
+    /// </summary>
     public GrainId Resolve(InterfaceShape grainInterface, string key)
     {
         var name = grainInterface.Type.Name;
@@ -103,9 +119,13 @@ internal sealed partial class ClientRuntime : ICallRouter, IHandshakeOwner, IDis
             limit.CancelAfter(remaining > TimeSpan.Zero ? remaining : TimeSpan.Zero);
             call.SendTo(await GetConnectionAsync(limit.Token).ConfigureAwait(false));
         }
+        catch (OperationCanceledException exception)
+        {
+            call.Fail(new TimeoutException($"{call.Name} found no active silo in {_directory.Root} in time; start one.", exception));
+        }
         catch (Exception exception)
         {
-            call.Fail(exception is OperationCanceledException ? new TimeoutException($"{call.Name} found no active silo in {_directory.Root} in time; start one.", exception) : exception);
+            call.Fail(exception);
         }
     }
 
@@ -141,7 +161,10 @@ internal sealed partial class ClientRuntime : ICallRouter, IHandshakeOwner, IDis
         }
     }
 
-    /// <summary>In random order, so that clients spread over the silos. A silo whose process has ended is left out, even if nobody has noticed yet.</summary>
+    /// <summary>
+    /// In random order, so that clients spread over the silos. A silo whose process has ended is left out, even if
+    /// nobody has noticed yet.
+    /// </summary>
     private SiloAddress[] ActiveSilos()
     {
         var silos = _table.Read().Rows

@@ -50,7 +50,8 @@ public static class GenericHostExtensions
     {
         ArgumentNullException.ThrowIfNull(configure);
         if (services.Any(service => service.ServiceType == typeof(ClientRuntime)))
-            throw new OrleansConfigurationException("One host cannot be a silo and a client; a silo has its own IClusterClient, so remove UseOrleansClient.");
+            throw new OrleansConfigurationException(
+                "One host cannot be a silo and a client; a silo has its own IClusterClient, so remove UseOrleansClient.");
         if (services.All(service => service.ServiceType != typeof(Silo)))
         {
             services.AddOptions();
@@ -72,7 +73,8 @@ public static class GenericHostExtensions
     {
         ArgumentNullException.ThrowIfNull(configure);
         if (services.Any(service => service.ServiceType == typeof(Silo)))
-            throw new OrleansConfigurationException("One host cannot be a silo and a client; a silo has its own IClusterClient, so remove UseOrleansClient.");
+            throw new OrleansConfigurationException(
+                "One host cannot be a silo and a client; a silo has its own IClusterClient, so remove UseOrleansClient.");
         services.AddOptions();
         services.TryAddSingleton<ClientRuntime>();
         services.AddHostedService<ClientHostedService>();

@@ -15,15 +15,17 @@ namespace Hotpot.Actors;
 //   Router           brings a call to its activation
 //   CallClock        ends calls whose time is over
 //
-// Start: join as Joining and listen (RuntimeInitialize), ... , become Active (BecomeActive).
-// Stop: leave the ring as ShuttingDown, so that nothing new is placed here; end all activations, which the others then create anew on demand; and at last be Dead
-// in the table and close the connections. Calls that arrive in between are passed on.
+// Start: join as Joining and listen (RuntimeInitialize), ... , become Active (BecomeActive). Stop: leave the ring as
+// ShuttingDown, so that nothing new is placed here; end all activations, which the others then create anew on demand;
+// and at last be Dead in the table and close the connections. Calls that arrive in between are passed on.
 //
-// Fenced: the silo was declared dead while it lived. Every call in it ends, its connections close, and the host is told to stop. The last snapshot of
-// the membership service shows the silo itself as Dead, so code that watches membership learns it in the same way on every host.
+// Fenced: the silo was declared dead while it lived. Every call in it ends, its connections close, and the host is told
+// to stop. The last snapshot of the membership service shows the silo itself as Dead, so code that watches membership
+// learns it in the same way on every host.
 internal sealed partial class Silo : ILocalSiloDetails, ICallRouter, IDisposable
 {
-    // How long a stop waits for others to take notice and for answers to pass through, beyond the time its own grains need.
+    // How long a stop waits for others to take notice and for answers to pass through, beyond the time its own grains
+    // need.
     private static readonly TimeSpan DrainTime = TimeSpan.FromSeconds(2);
 
     private readonly SiloLifecycle _lifecycle = new();
@@ -31,7 +33,8 @@ internal sealed partial class Silo : ILocalSiloDetails, ICallRouter, IDisposable
     private readonly ILogger _logger;
     private readonly SiloEndpoint _endpoint;
 
-    // Written on the membership thread and at the start, one after the other: the snapshot whose owners the activations were last confirmed with.
+    // Written on the membership thread and at the start, one after the other: the snapshot whose owners the activations
+    // were last confirmed with.
     private Task _confirming = Task.CompletedTask;
     private ClusterMembershipSnapshot _confirmed;
 
@@ -102,7 +105,10 @@ internal sealed partial class Silo : ILocalSiloDetails, ICallRouter, IDisposable
         _lifecycle.Subscribe("membership", ServiceLifecycleStage.RuntimeInitialize, JoinAsync, LeaveAsync);
         _lifecycle.Subscribe("grains", ServiceLifecycleStage.GrainDeactivation, _ => Task.CompletedTask, DeactivateGrainsAsync);
         _lifecycle.Subscribe(
-            "status", ServiceLifecycleStage.BecomeActive, token => AnnounceAsync(SiloStatus.Active, token), token => AnnounceAsync(SiloStatus.ShuttingDown, token));
+            "status",
+            ServiceLifecycleStage.BecomeActive,
+            token => AnnounceAsync(SiloStatus.Active, token),
+            token => AnnounceAsync(SiloStatus.ShuttingDown, token));
         foreach (var participant in Services.GetServices<ILifecycleParticipant<ISiloLifecycle>>())
             participant.Participate(_lifecycle);
         try
@@ -143,7 +149,10 @@ internal sealed partial class Silo : ILocalSiloDetails, ICallRouter, IDisposable
 
     public void Finished(Connection from, IncomingCall call) => _endpoint.Finished(from, call);
 
-    /// <summary>Asks another silo. A broken connection is a <see cref="SiloUnavailableException"/>; the questions may be asked again.</summary>
+    /// <summary>
+    /// Asks another silo. A broken connection is a <see cref="SiloUnavailableException"/>; the questions may be asked
+    /// again.
+    /// </summary>
     public async Task<TAnswer> AskAsync<TAnswer>(SiloAddress other, SystemOperation operation, object question, CancellationToken cancellationToken)
     {
         var connection = await Connections.GetAsync(other, cancellationToken).ConfigureAwait(false);
@@ -172,10 +181,11 @@ internal sealed partial class Silo : ILocalSiloDetails, ICallRouter, IDisposable
         var owner = GrainDirectory.OwnerOf(grain, Membership.CurrentSnapshot);
         if (owner is null || IsFenced)
             return;
+        var question = new UnregisterQuestion(grain, SiloAddress);
         if (owner.Equals(SiloAddress))
             Directory.Unregister(grain, SiloAddress);
         else
-            await AskAsync<HoldsAnswer>(owner, SystemOperation.Unregister, new UnregisterQuestion(grain, SiloAddress), cancellationToken).ConfigureAwait(false);
+            await AskAsync<HoldsAnswer>(owner, SystemOperation.Unregister, question, cancellationToken).ConfigureAwait(false);
     }
 
     private Task JoinAsync(CancellationToken cancellationToken) => Task.Run(
@@ -190,7 +200,8 @@ internal sealed partial class Silo : ILocalSiloDetails, ICallRouter, IDisposable
     {
         if (!IsFenced)
         {
-            // Calls that were sent here while the grains were still here are being passed on; their answers go through this silo.
+            // Calls that were sent here while the grains were still here are being passed on; their answers go through
+            // this silo.
             using (var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken))
             {
                 limit.CancelAfter(DrainTime);
@@ -205,8 +216,8 @@ internal sealed partial class Silo : ILocalSiloDetails, ICallRouter, IDisposable
     }
 
     /// <summary>
-    /// Moves on, and waits until the others know. So a silo that has started is there for everyone, and to one that begins to stop nobody sends any
-    /// more by what it remembers.
+    /// Moves on, and waits until the others know. So a silo that has started is there for everyone, and to one that
+    /// begins to stop nobody sends any more by what it remembers.
     /// </summary>
     private async Task AnnounceAsync(SiloStatus status, CancellationToken cancellationToken)
     {
@@ -222,7 +233,8 @@ internal sealed partial class Silo : ILocalSiloDetails, ICallRouter, IDisposable
     {
         try
         {
-            await Catalog.DeactivateAllAsync(new DeactivationReason(DeactivationReasonCode.ShuttingDown, "The silo stops."), cancellationToken).ConfigureAwait(false);
+            var reason = new DeactivationReason(DeactivationReasonCode.ShuttingDown, "The silo stops.");
+            await Catalog.DeactivateAllAsync(reason, cancellationToken).ConfigureAwait(false);
         }
         catch (OperationCanceledException)
         {
@@ -282,10 +294,12 @@ internal sealed partial class Silo : ILocalSiloDetails, ICallRouter, IDisposable
     [LoggerMessage(Level = LogLevel.Information, Message = "Silo {Name} has stopped.")]
     private partial void LogStopped(string name);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "{Count} activations had not ended when the time to stop was over; their requests end with the silo.")]
+    [LoggerMessage(Level = LogLevel.Warning,
+        Message = "{Count} activations had not ended when the time to stop was over; their requests end with the silo.")]
     private partial void LogGrainsLeft(int count);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The activations here could not be confirmed at membership version {Version}: {Reason}")]
+    [LoggerMessage(Level = LogLevel.Warning,
+        Message = "The activations here could not be confirmed at membership version {Version}: {Reason}")]
     private partial void LogNotConfirmed(MembershipVersion version, string reason);
 }
 

@@ -30,7 +30,9 @@ internal sealed class SiloLifecycle : ISiloLifecycle
         }
     }
 
-    /// <summary>Stops every stage that was started, even if some fail; the first failure is thrown at the end.</summary>
+    /// <summary>
+    /// Stops every stage that was started, even if some fail; the first failure is thrown at the end.
+    /// </summary>
     public async Task StopAsync(CancellationToken cancellationToken)
     {
         var failures = new List<Exception>();

@@ -15,11 +15,13 @@ internal sealed class ClusterDirectory
     public ClusterDirectory(string path)
     {
         if (string.IsNullOrWhiteSpace(path))
-            throw new OrleansConfigurationException("No cluster directory is set; call UseEmbeddedClustering with a directory that all silos of this machine share.");
+            throw new OrleansConfigurationException(
+                "No cluster directory is set; call UseEmbeddedClustering with a directory that all silos of this machine share.");
         Root = Path.GetFullPath(path);
         var room = MaxSocketPathBytes - SocketNameBytes;
         if (Encoding.UTF8.GetByteCount(Root) > room)
-            throw new OrleansConfigurationException($"The path of the cluster directory {Root} is too long for the sockets in it; choose one of at most {room} bytes.");
+            throw new OrleansConfigurationException(
+                $"The path of the cluster directory {Root} is too long for the sockets in it; choose one of at most {room} bytes.");
     }
 
     public string Root { get; }

@@ -5,9 +5,9 @@ using Microsoft.Win32.SafeHandles;
 namespace Hotpot.Actors;
 
 /// <summary>
-/// Creates a file with all its content, or not at all, and only if no file of that name exists. This is the compare-and-set that membership and grain storage
-/// are made of: a successor of version n is the file named n+1, and of all who try to create it one succeeds. There is no lock that a stopped process could
-/// hold while others wait.
+/// Creates a file with all its content, or not at all, and only if no file of that name exists. This is the
+/// compare-and-set that membership and grain storage are made of: a successor of version n is the file named n+1, and
+/// of all who try to create it one succeeds. There is no lock that a stopped process could hold while others wait.
 /// </summary>
 internal static partial class DurableFile
 {
@@ -16,8 +16,8 @@ internal static partial class DurableFile
     private const int ErrorExists = 17;
 
     /// <summary>
-    /// Returns false when the file exists. With <paramref name="survivesPowerLoss"/> the file is there after the machine has lost power, at the price
-    /// of two syncs.
+    /// Returns false when the file exists. With <paramref name="survivesPowerLoss"/> the file is there after the
+    /// machine has lost power, at the price of two syncs.
     /// </summary>
     public static bool TryCreate(string path, ReadOnlySpan<byte> content, bool survivesPowerLoss)
     {

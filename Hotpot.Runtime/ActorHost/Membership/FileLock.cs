@@ -5,9 +5,10 @@ using Microsoft.Win32.SafeHandles;
 namespace Hotpot.Actors;
 
 /// <summary>
-/// An flock on a file. The kernel releases it the moment its process dies, however it dies, which makes a held lock an exact sign of life on
-/// one machine. The files are opened with open(2), because the files of System.IO take flocks of their own; and with O_CLOEXEC, because a
-/// child process that inherited the descriptor would keep the lock of a dead parent.
+/// An flock on a file. The kernel releases it the moment its process dies, however it dies, which makes a held lock an
+/// exact sign of life on one machine. The files are opened with open(2), because the files of System.IO take flocks of
+/// their own; and with O_CLOEXEC, because a child process that inherited the descriptor would keep the lock of a dead
+/// parent.
 /// </summary>
 internal sealed partial class FileLock : IDisposable
 {
@@ -65,7 +66,8 @@ internal sealed partial class FileLock : IDisposable
             if (error == ErrorWouldBlock)
                 return false;
             if (error != ErrorInterrupted)
-                throw new IOException($"Cannot lock {path}: {new Win32Exception(error).Message}. The cluster directory must be on a local file system.");
+                throw new IOException(
+                    $"Cannot lock {path}: {new Win32Exception(error).Message}. The cluster directory must be on a local file system.");
         }
 
         return true;

@@ -9,26 +9,30 @@ namespace Hotpot.Actors;
 
 // Membership on one machine.
 //
-// Problem. Every silo must learn within a fraction of a second that another has died, all must agree on it, and a silo that was only asleep (stopped
-// by a signal, swapped out, in a debugger) must not go on as if nothing had happened.
+// Problem. Every silo must learn within a fraction of a second that another has died, all must agree on it, and a silo
+// that was only asleep (stopped by a signal, swapped out, in a debugger) must not go on as if nothing had happened.
 //
-// Scheme. The truth is the membership table (MembershipTable.cs), a file that is replaced version by version. Two observations lead to a row
-// being marked dead, and whoever observes first writes it:
-//   - The silo's life lock is free. The kernel frees it when the process ends, so this is exact, and it is tried every LockPollInterval.
-//   - The silo has not answered a heartbeat for DeadAfter, although its process lives. This is a judgement, and it can be wrong, but it becomes true by
-//     being written: the silo finds its own row dead when it wakes, and fences itself.
-// Heartbeats are datagrams on a Unix socket that a thread of its own reads and answers, so that neither a busy thread pool nor a grain
-// that hogs its turn looks like death. A collection that never ends does, and that is wanted: such a silo serves nobody.
+// Scheme. The truth is the membership table (MembershipTable.cs), a file that is replaced version by version. Two
+// observations lead to a row being marked dead, and whoever observes first writes it:
+//   - The silo's life lock is free. The kernel frees it when the process ends, so this is exact, and it is tried every
+//     LockPollInterval.
+//   - The silo has not answered a heartbeat for DeadAfter, although its process lives. This is a judgement, and it can
+//     be wrong, but it becomes true by being written: the silo finds its own row dead when it wakes, and fences itself.
 //
-// Normal case. One thread per silo: poll the socket, answer pings, note who spoke; every 100 ms read the table and try the locks; every 250 ms ping
-// the others. A ping carries the version of the sender's table, so a change is read by the others at once and not at the next poll.
+// Heartbeats are datagrams on a Unix socket that a thread of its own reads and answers, so that neither a busy thread pool
+// nor a grain that hogs its turn looks like death. A collection that never ends does, and that is wanted: such a silo
+// serves nobody.
 //
-// The observer itself may have been asleep. Then everybody seems silent to it. So a loop that ran late forgives all silence it did not witness, and it
-// looks at the table, and so at its own row, before it judges anybody.
+// Normal case. One thread per silo: poll the socket, answer pings, note who spoke; every 100 ms read the table and try
+// the locks; every 250 ms ping the others. A ping carries the version of the sender's table, so a change is read by the
+// others at once and not at the next poll.
 //
-// Potential weakness. A silo that wakes serves calls for up to one LockPollInterval before it sees its tombstone. What it could do wrong in that time
-// is stopped elsewhere: its peers have closed its connections, grain storage looks at the tombstone before each write, and the data path
-// refuses its epochs.
+// The observer itself may have been asleep. Then everybody seems silent to it. So a loop that ran late forgives all
+// silence it did not witness, and it looks at the table, and so at its own row, before it judges anybody.
+//
+// Potential weakness. A silo that wakes serves calls for up to one LockPollInterval before it sees its tombstone. What
+// it could do wrong in that time is stopped elsewhere: its peers have closed its connections, grain storage looks at
+// the tombstone before each write, and the data path refuses its epochs.
 internal sealed partial class MembershipAgent : IClusterMembershipService, IDisposable
 {
     private const uint DatagramMagic = 0x42485048;
@@ -76,10 +80,13 @@ internal sealed partial class MembershipAgent : IClusterMembershipService, IDisp
     /// <summary>Raised once, on any thread, when this silo finds that it was declared dead.</summary>
     public event Action<string>? Fenced;
 
-    /// <summary>Raised for every new snapshot, before its readers see it. Handlers must be quick and must not throw.</summary>
+    /// <summary>
+    /// Raised for every new snapshot, before its readers see it. Handlers must be quick and must not throw.
+    /// </summary>
     public event Action<ClusterMembershipSnapshot>? Changed;
 
-    public SiloAddress Local => _local ?? throw new InvalidOperationException("The silo has not joined its cluster yet; wait until the host has started.");
+    public SiloAddress Local => _local ?? throw new InvalidOperationException(
+        "The silo has not joined its cluster yet; wait until the host has started.");
 
     public bool IsFenced => Volatile.Read(ref _fenced) != 0;
 
@@ -143,7 +150,9 @@ internal sealed partial class MembershipAgent : IClusterMembershipService, IDisp
     /// <summary>Asks the membership thread to try all locks now: somebody's connection broke.</summary>
     public void CheckNow() => Send(Local, Nudge);
 
-    /// <summary>Throws when this silo was declared dead; reads the table, so it also knows before the membership thread does.</summary>
+    /// <summary>
+    /// Throws when this silo was declared dead; reads the table, so it also knows before the membership thread does.
+    /// </summary>
     public void EnsureAlive()
     {
         Publish(_table.Read());
@@ -178,7 +187,8 @@ internal sealed partial class MembershipAgent : IClusterMembershipService, IDisp
         var snapshot = image.ToSnapshot();
         if (_feed.Current.Version < snapshot.Version)
         {
-            // The handlers see the snapshot first, so that whoever awaits an update finds routing already changed by it.
+            // The handlers see the snapshot first, so that whoever awaits an update finds routing already changed by
+            // it.
             Changed?.Invoke(snapshot);
             _feed.Publish(snapshot);
         }
@@ -236,7 +246,10 @@ internal sealed partial class MembershipAgent : IClusterMembershipService, IDisp
         }
     }
 
-    /// <summary>Waits for datagrams and handles all that are there. Returns whether one of them calls for a look at table and locks.</summary>
+    /// <summary>
+    /// Waits for datagrams and handles all that are there. Returns whether one of them calls for a look at table and
+    /// locks.
+    /// </summary>
     private bool Receive(long waitTicks)
     {
         var socket = _socket!;
@@ -331,7 +344,8 @@ internal sealed partial class MembershipAgent : IClusterMembershipService, IDisp
         }
         catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
         {
-            // A silo that is gone, is not there yet or does not read its socket. All three are judged by silence and by the lock, not by this.
+            // A silo that is gone, is not there yet or does not read its socket. All three are judged by silence and by
+            // the lock, not by this.
             LogHeartbeatNotSent(receiver, exception.Message);
         }
     }
@@ -341,16 +355,19 @@ internal sealed partial class MembershipAgent : IClusterMembershipService, IDisp
 
     private static long TimeSpanToTicks(TimeSpan span) => (long)(span.TotalSeconds * Stopwatch.Frequency);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Silo {Name} joined as {Silo} in {Directory}. The embedded actor host serves one machine.")]
+    [LoggerMessage(Level = LogLevel.Information,
+        Message = "Silo {Name} joined as {Silo} in {Directory}. The embedded actor host serves one machine.")]
     private partial void LogJoined(string name, SiloAddress silo, string directory);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Silo {Silo} is dead: {Reason}.")]
     private partial void LogDeclaredDead(SiloAddress silo, string reason);
 
-    [LoggerMessage(Level = LogLevel.Critical, Message = "This silo, {Silo}, was declared dead: {Reason}. It fences itself and stops; restart its process.")]
+    [LoggerMessage(Level = LogLevel.Critical,
+        Message = "This silo, {Silo}, was declared dead: {Reason}. It fences itself and stops; restart its process.")]
     private partial void LogFenced(SiloAddress silo, string reason);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The cluster directory {Directory} cannot be read or written; membership stands still until it can.")]
+    [LoggerMessage(Level = LogLevel.Error,
+        Message = "The cluster directory {Directory} cannot be read or written; membership stands still until it can.")]
     private partial void LogDirectoryTrouble(string directory, Exception exception);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "No heartbeat could be sent to {Silo}: {Reason}")]

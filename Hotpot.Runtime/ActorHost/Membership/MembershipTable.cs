@@ -27,13 +27,14 @@ internal sealed record MembershipImage(string ClusterId, string ServiceId, long 
 }
 
 /// <summary>
-/// The membership table: a file with versions in the cluster directory (VersionedFile.cs), replaced as a whole. It is the only place where it is decided who
-/// is dead, so all silos agree, also the one that the decision is about: the row of a silo that was declared dead is its tombstone, and it finds it
-/// there when it wakes.
+/// The membership table: a file with versions in the cluster directory (VersionedFile.cs), replaced as a whole. It is
+/// the only place where it is decided who is dead, so all silos agree, also the one that the decision is about: the row
+/// of a silo that was declared dead is its tombstone, and it finds it there when it wakes.
 /// </summary>
 internal sealed class MembershipTable(ClusterDirectory directory, string clusterId, string serviceId)
 {
-    // Dead rows of a silo that is back are kept for a while, so that slow watchers see the death and not only the return.
+    // Dead rows of a silo that is back are kept for a while, so that slow watchers see the death and not only the
+    // return.
     private const int DeadRowsKeptPerSilo = 4;
 
     private static readonly DateTime GenerationZero = new(2024, 1, 1, 0, 0, 0, DateTimeKind.Utc);
@@ -41,7 +42,8 @@ internal sealed class MembershipTable(ClusterDirectory directory, string cluster
     // Not synced: what a machine that lost power has left of the table names only silos that are dead.
     private readonly VersionedFile _file = new(directory.Membership, "table", survivesPowerLoss: false);
 
-    // The image that was read last. Written by any reader; an older one does no harm, since its version is compared with the file's.
+    // The image that was read last. Written by any reader; an older one does no harm, since its version is compared
+    // with the file's.
     private volatile MembershipImage? _last;
 
     public MembershipImage Read()
@@ -54,13 +56,14 @@ internal sealed class MembershipTable(ClusterDirectory directory, string cluster
         var image = content is null or [] ? new MembershipImage(clusterId, serviceId, version, 0, []) : Parse(_file.PathOf(version), content);
         if (image.ClusterId != clusterId || image.ServiceId != serviceId)
             throw new OrleansConfigurationException(
-                $"The cluster directory {directory.Root} belongs to cluster \"{image.ClusterId}\", service \"{image.ServiceId}\", not to \"{clusterId}\", \"{serviceId}\"; give each cluster its own directory.");
+                $"The cluster directory {directory.Root} belongs to cluster \"{image.ClusterId}\", service \"{image.ServiceId}\", "
+                + $"not to \"{clusterId}\", \"{serviceId}\"; give each cluster its own directory.");
         return _last = image with { Version = version };
     }
 
     /// <summary>
-    /// Applies a change to the newest table, as often as it takes to be the first. A change that returns null changes nothing. Returns the table as it
-    /// then is.
+    /// Applies a change to the newest table, as often as it takes to be the first. A change that returns null changes
+    /// nothing. Returns the table as it then is.
     /// </summary>
     public MembershipImage Update(Func<MembershipImage, MembershipImage?> change)
     {
@@ -75,7 +78,9 @@ internal sealed class MembershipTable(ClusterDirectory directory, string cluster
         }
     }
 
-    /// <summary>Adds a new life of the named silo. The lock that proves its life is taken before its row can be seen.</summary>
+    /// <summary>
+    /// Adds a new life of the named silo. The lock that proves its life is taken before its row can be seen.
+    /// </summary>
     public (MembershipRow Row, FileLock Life, MembershipImage Image) Join(string name)
     {
         directory.Create();
@@ -95,7 +100,8 @@ internal sealed class MembershipTable(ClusterDirectory directory, string cluster
                 if (life is not null)
                     Abandon(life, joined!);
 
-                // A silo that joins at the same moment may have taken the same number and generation; only one of the two will be in the table.
+                // A silo that joins at the same moment may have taken the same number and generation; only one of the
+                // two will be in the table.
                 var generation = Math.Max(before.LastGeneration + 1, (int)(DateTime.UtcNow - GenerationZero).TotalSeconds);
                 do
                 {

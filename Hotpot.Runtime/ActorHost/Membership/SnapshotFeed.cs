@@ -1,8 +1,8 @@
 namespace Hotpot.Actors;
 
 /// <summary>
-/// Hands every later snapshot to every reader, each at its own pace. The snapshots form a chain whose last link is a promise of the next; a
-/// reader holds the link it has come to, so what no reader needs any more is garbage.
+/// Hands every later snapshot to every reader, each at its own pace. The snapshots form a chain whose last link is a
+/// promise of the next; a reader holds the link it has come to, so what no reader needs any more is garbage.
 /// </summary>
 internal sealed class SnapshotFeed(ClusterMembershipSnapshot first) : IAsyncEnumerable<ClusterMembershipSnapshot>
 {
@@ -13,7 +13,9 @@ internal sealed class SnapshotFeed(ClusterMembershipSnapshot first) : IAsyncEnum
 
     public ClusterMembershipSnapshot Current => _last.Snapshot;
 
-    /// <summary>Appends a snapshot; one that is not newer than the last is dropped. Returns whether it was appended.</summary>
+    /// <summary>
+    /// Appends a snapshot; one that is not newer than the last is dropped. Returns whether it was appended.
+    /// </summary>
     public bool Publish(ClusterMembershipSnapshot snapshot)
     {
         var link = new Link(snapshot);

@@ -4,13 +4,21 @@ namespace Hotpot.Actors;
 
 // A file with versions, which many processes may replace at once, and no update is lost.
 //
-// Version n of "name" in a directory is the file "name.n". A writer that has seen version n creates "name.<n+1>" (DurableFile.TryCreate), which succeeds for one
-// writer only. A reader takes the highest version. The winner removes older versions, but keeps the one before its own for readers that are about to open it.
+// Version n of "name" in a directory is the file "name.n". A writer that has seen version n creates "name.<n+1>"
+// (DurableFile.TryCreate), which succeeds for one writer only. A reader lists the directory and takes the highest
+// version.
 //
-// A writer may have been stopped for so long that n+1 came and was removed again; then its create succeeds though it is stale. So after creating, it looks
-// whether there is a higher version, and if so takes its file away and has lost. Readers never saw it, since they take the highest.
+// A listing shows every file that is there from its beginning to its end, and may miss what comes or goes meanwhile. So
+// the winner removes only versions that are far behind its own: a reader would have to miss VersionsKept updates within
+// one listing, some 20 us, to miss them all.
+//
+// A writer may have been stopped for so long that n+1 came and was removed again; then its create succeeds though it is
+// stale. So after creating, it looks whether there is a higher version, and if so takes its file away and has lost.
+// Readers never saw it, since they take the highest.
 internal sealed class VersionedFile(string directory, string name, bool survivesPowerLoss)
 {
+    private const int VersionsKept = 8;
+
     /// <summary>The newest version and its content; version 0 and null when there is none.</summary>
     public (long Version, byte[]? Content) Read()
     {
@@ -25,7 +33,7 @@ internal sealed class VersionedFile(string directory, string name, bool survives
             }
             catch (FileNotFoundException)
             {
-                // Two newer versions have come since; look again.
+                // Newer versions have come since, and this one was removed; look again.
             }
         }
     }
@@ -43,7 +51,7 @@ internal sealed class VersionedFile(string directory, string name, bool survives
             return false;
         }
 
-        foreach (var old in versions.Where(version => version < seen))
+        foreach (var old in versions.Where(version => version <= seen + 1 - VersionsKept))
             File.Delete(PathOf(old));
         return true;
     }

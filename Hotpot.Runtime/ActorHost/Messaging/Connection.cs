@@ -17,7 +17,10 @@ internal interface IReplySink
 /// <summary>What happens to the frames of a connection that are not replies.</summary>
 internal interface IConnectionOwner
 {
-    /// <summary>Looks at a frame, in the order of arrival, and returns what is left to do for it. A <see cref="BadFrameException"/> closes the connection.</summary>
+    /// <summary>
+    /// Looks at a frame, in the order of arrival, and returns what is left to do for it. A <see
+    /// cref="BadFrameException"/> closes the connection.
+    /// </summary>
     IThreadPoolWorkItem? Accept(Connection connection, FrameKind kind, ReadOnlyMemory<byte> frame);
 
     void OnClosed(Connection connection, Exception reason);
@@ -26,13 +29,14 @@ internal interface IConnectionOwner
 // A connection between two processes of this machine.
 //
 // Latency is what matters here: a wake-up of another thread costs more than everything else a small call does. So:
-//   - A frame is sent by the thread that has it, in a plain send on the socket. Only when another thread is in the middle of sending, or the
-//     socket is full, it is left behind in the buffer for the thread that sends.
-//   - The thread that receives a frame also acts on it, but never while the socket waits for it: the next receive is started first, and its
-//     completion is another thread's. When the next bytes are there already, the frame goes to the thread pool instead. So a grain that hogs its
-//     turn delays nobody else's frames.
+//   - A frame is sent by the thread that has it, in a plain send on the socket. Only when another thread is in the
+//     middle of sending, or the socket is full, it is left behind in the buffer for the thread that sends.
+//   - The thread that receives a frame also acts on it, but never while the socket waits for it: the next receive is
+//     started first, and its completion is another thread's. When the next bytes are there already, the frame goes to
+//     the thread pool instead. So a grain that hogs its turn delays nobody else's frames.
 //
-// What comes from the peer is checked for length before memory is taken for it. Anything malformed closes the connection and nothing more.
+// What comes from the peer is checked for length before memory is taken for it. Anything malformed closes the
+// connection and nothing more.
 internal sealed class Connection : IDisposable
 {
     private const int ReceiveBytes = 64 * 1024;
@@ -63,13 +67,18 @@ internal sealed class Connection : IDisposable
         _receiver = new Receiver(this);
     }
 
-    /// <summary>The silo at the other end; null for a client, and until the handshake is over. Written by the handshake only.</summary>
+    /// <summary>
+    /// The silo at the other end; null for a client, and until the handshake is over. Written by the handshake only.
+    /// </summary>
     public SiloAddress? Peer { get; set; }
 
     /// <summary>True once the peer has introduced itself. Written by the handshake only.</summary>
     public bool Introduced { get; set; }
 
-    /// <summary>True when the peer is about to stop: answers still come, but new calls should go elsewhere. Written by the receiving thread only.</summary>
+    /// <summary>
+    /// True when the peer is about to stop: answers still come, but new calls should go elsewhere. Written by the
+    /// receiving thread only.
+    /// </summary>
     public volatile bool IsLeaving;
 
     public bool IsOpen => Volatile.Read(ref _closed) is null;
@@ -89,7 +98,9 @@ internal sealed class Connection : IDisposable
     /// <summary>The reply is no longer wanted.</summary>
     public bool Forget(long correlation) => _waiting.TryRemove(correlation, out _);
 
-    /// <summary>Sends a frame. On a closed connection it goes nowhere; whoever expects a reply has been told by then.</summary>
+    /// <summary>
+    /// Sends a frame. On a closed connection it goes nowhere; whoever expects a reply has been told by then.
+    /// </summary>
     public void Send(FrameWriter frame)
     {
         var bytes = frame.Finish();
@@ -98,7 +109,8 @@ internal sealed class Connection : IDisposable
             if (_closed is not null)
                 return;
             if (_backlog.Length + bytes.Length > MaxBacklogBytes)
-                throw new OrleansException($"{MaxBacklogBytes} bytes wait to be sent to {Peer?.ToString() ?? "a client"}, which does not read them; call less at a time.");
+                throw new OrleansException(
+                    $"{MaxBacklogBytes} bytes wait to be sent to {Peer?.ToString() ?? "a client"}, which does not read them; call less at a time.");
             _backlog.Append(bytes);
             if (_sending)
                 return;
@@ -245,7 +257,8 @@ internal sealed class Connection : IDisposable
                     {
                         if (SocketError != SocketError.Success || BytesTransferred == 0)
                         {
-                            _connection.Close(new SiloUnavailableException($"The connection to {_connection.Peer?.ToString() ?? "a client"} ended ({SocketError})."));
+                            _connection.Close(new SiloUnavailableException(
+                                $"The connection to {_connection.Peer?.ToString() ?? "a client"} ended ({SocketError})."));
                             return;
                         }
 
@@ -279,7 +292,9 @@ internal sealed class Connection : IDisposable
             }
         }
 
-        /// <summary>Accepts every whole frame; all that is left to do goes to the pool, except the last, which is returned.</summary>
+        /// <summary>
+        /// Accepts every whole frame; all that is left to do goes to the pool, except the last, which is returned.
+        /// </summary>
         private IThreadPoolWorkItem? TakeFrames()
         {
             if (_large is not null)

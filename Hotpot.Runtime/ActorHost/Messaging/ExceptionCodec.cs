@@ -5,21 +5,27 @@ using System.Text.Json;
 namespace Hotpot.Actors;
 
 /// <summary>
-/// Carries an exception to the caller with its type, message, properties and inner exceptions. Only types that are known beforehand are made: those marked
-/// [GenerateSerializer], and a list of the framework's. Whatever else was thrown arrives as an <see cref="OrleansException"/> that names the type.
+/// Carries an exception to the caller with its type, message, properties and inner exceptions. Only types that are
+/// known beforehand are made: those marked [GenerateSerializer], and a list of the framework's. Whatever else was
+/// thrown arrives as an <see cref="OrleansException"/> that names the type.
 /// </summary>
 internal static class ExceptionCodec
 {
     // A chain of inner exceptions is cut here; nobody reads that far, and a hostile frame could nest without end.
     private const int MaxDepth = 8;
 
+    // COR_E_EXCEPTION, which the constructor of Exception would have set.
+    private const int GeneralHResult = unchecked((int)0x80131500);
+
     private static readonly Dictionary<string, Type> FrameworkTypes = new[]
     {
-        typeof(Exception), typeof(InvalidOperationException), typeof(ArgumentException), typeof(ArgumentNullException), typeof(ArgumentOutOfRangeException),
-        typeof(NotSupportedException), typeof(NotImplementedException), typeof(TimeoutException), typeof(OperationCanceledException), typeof(TaskCanceledException),
-        typeof(ObjectDisposedException), typeof(IOException), typeof(FileNotFoundException), typeof(UnauthorizedAccessException), typeof(OverflowException),
-        typeof(FormatException), typeof(KeyNotFoundException), typeof(IndexOutOfRangeException), typeof(NullReferenceException), typeof(DivideByZeroException),
-        typeof(InvalidDataException), typeof(EndOfStreamException), typeof(OutOfMemoryException), typeof(InsufficientMemoryException),
+        typeof(Exception), typeof(InvalidOperationException), typeof(ArgumentException), typeof(ArgumentNullException),
+        typeof(ArgumentOutOfRangeException), typeof(NotSupportedException), typeof(NotImplementedException),
+        typeof(TimeoutException), typeof(OperationCanceledException), typeof(TaskCanceledException),
+        typeof(IOException), typeof(FileNotFoundException), typeof(UnauthorizedAccessException),
+        typeof(OverflowException), typeof(FormatException), typeof(KeyNotFoundException), typeof(IndexOutOfRangeException),
+        typeof(NullReferenceException), typeof(DivideByZeroException), typeof(InvalidDataException),
+        typeof(EndOfStreamException), typeof(OutOfMemoryException), typeof(InsufficientMemoryException),
     }.ToDictionary(type => type.FullName!, StringComparer.Ordinal);
 
     private static readonly ConcurrentDictionary<string, Type> MarkedTypes = new(StringComparer.Ordinal);
@@ -81,13 +87,17 @@ internal static class ExceptionCodec
         return exception;
     }
 
-    /// <summary>No constructor runs, since its parameters are unknown; the two fields that Exception sets there are set here.</summary>
+    /// <summary>
+    /// No constructor runs, since its parameters are unknown; the two fields that Exception sets there are set here.
+    /// </summary>
     private static Exception Make(Type type, string message, Exception? inner)
     {
         var exception = (Exception)RuntimeHelpers.GetUninitializedObject(type);
         Message(exception) = message;
         Inner(exception) = inner;
-        exception.HResult = FrameworkTypes.ContainsKey(type.FullName!) ? ((Exception)Activator.CreateInstance(type)!).HResult : unchecked((int)0x80131500);
+        exception.HResult = FrameworkTypes.ContainsKey(type.FullName!)
+            ? ((Exception)Activator.CreateInstance(type)!).HResult
+            : GeneralHResult;
         return exception;
     }
 

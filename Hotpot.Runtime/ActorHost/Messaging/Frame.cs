@@ -21,7 +21,10 @@ internal static class Frame
 {
     public const int LengthBytes = 4;
 
-    /// <summary>A remote read carries up to 1 MiB; 16 MiB leaves room for lists of them and bounds what a peer can make this process allocate.</summary>
+    /// <summary>
+    /// A remote read carries up to 1 MiB; 16 MiB leaves room for lists of them and bounds what a peer can make this
+    /// process allocate.
+    /// </summary>
     public const int MaxBytes = 16 * 1024 * 1024;
 
     /// <summary>Before a peer has introduced itself it may send no more than this.</summary>

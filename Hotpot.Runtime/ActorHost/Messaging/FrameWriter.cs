@@ -20,7 +20,8 @@ internal sealed class FrameWriter : IBufferWriter<byte>, IDisposable
     public ReadOnlySpan<byte> Finish()
     {
         if (_length - Frame.LengthBytes > Frame.MaxBytes)
-            throw new OrleansException($"A message of {_length} bytes exceeds the {Frame.MaxBytes} bytes a grain call may have; pass less at a time.");
+            throw new OrleansException(
+                $"A message of {_length} bytes exceeds the {Frame.MaxBytes} bytes a grain call may have; pass less at a time.");
         BinaryPrimitives.WriteInt32LittleEndian(_buffer, _length - Frame.LengthBytes);
         return _buffer.AsSpan(0, _length);
     }
@@ -47,7 +48,8 @@ internal sealed class FrameWriter : IBufferWriter<byte>, IDisposable
     {
         var bytes = Encoding.UTF8.GetByteCount(value);
         if (bytes > ushort.MaxValue)
-            throw new ArgumentException($"A name or key of {bytes} bytes is longer than the {ushort.MaxValue} bytes that fit; shorten it.", nameof(value));
+            throw new ArgumentException(
+                $"A name or key of {bytes} bytes is longer than the {ushort.MaxValue} bytes that fit; shorten it.", nameof(value));
         BinaryPrimitives.WriteUInt16LittleEndian(GetSpan(2), (ushort)bytes);
         Advance(2);
         Encoding.UTF8.GetBytes(value, GetSpan(bytes));

@@ -29,7 +29,8 @@ internal static class Handshake
             throw new BadFrameException("The peer does not speak the protocol of the embedded actor host.");
         var version = reader.ReadInt32();
         if (version != Version)
-            throw new BadFrameException($"The peer speaks version {version} of the protocol, this silo version {Version}; run the same version everywhere.");
+            throw new BadFrameException(
+                $"The peer speaks version {version} of the protocol, this silo version {Version}; run the same version everywhere.");
         var cluster = reader.ReadString();
         var service = reader.ReadString();
         var number = reader.ReadInt32();

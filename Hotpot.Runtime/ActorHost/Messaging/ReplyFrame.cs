@@ -25,7 +25,9 @@ internal readonly record struct ReplyFrame(bool Failed, SiloAddress? Location, F
             return ExceptionCodec.Read(document.RootElement);
     }
 
-    /// <summary>Sends the result of a task that succeeded; if the result cannot travel, an exception that says why.</summary>
+    /// <summary>
+    /// Sends the result of a task that succeeded; if the result cannot travel, an exception that says why.
+    /// </summary>
     public static void SendResult(Connection connection, long correlation, SiloAddress location, MethodShape shape, Task finished)
     {
         try
@@ -34,9 +36,11 @@ internal readonly record struct ReplyFrame(bool Failed, SiloAddress? Location, F
             shape.WriteResult(finished, frame);
             connection.Send(frame);
         }
-        catch (Exception exception) when (exception is NotSupportedException or JsonException or OrleansException)
+        catch (Exception exception)
         {
-            SendFailure(connection, correlation, location, new OrleansException($"The result of {shape.Name} could not be sent: {exception.Message}", exception));
+            // Writing runs code of the result's type, which may throw anything; the caller must hear of it.
+            SendFailure(connection, correlation, location, new OrleansException(
+                $"The result of {shape.Name} could not be sent: {exception.Message}", exception));
         }
     }
 
@@ -48,9 +52,10 @@ internal readonly record struct ReplyFrame(bool Failed, SiloAddress? Location, F
             frame.WriteBody(exception, static (json, failure) => ExceptionCodec.Write(json, failure));
             connection.Send(frame);
         }
-        catch (Exception unsendable) when (unsendable is OrleansException or NotSupportedException or JsonException)
+        catch (Exception unsendable)
         {
-            // Not even the failure fits or can be written. Without an answer the caller would wait for its time-out; a closed connection tells it now.
+            // Not even the failure fits or can be written. Without an answer the caller would wait for its time-out; a
+            // closed connection tells it now.
             connection.Close(unsendable);
         }
     }

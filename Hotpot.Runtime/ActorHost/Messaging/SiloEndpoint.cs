@@ -4,11 +4,17 @@ using Microsoft.Extensions.Logging;
 
 namespace Hotpot.Actors;
 
-/// <summary>The socket of a silo, and what happens to the frames that arrive on it and on the connections to other silos.</summary>
+/// <summary>
+/// The socket of a silo, and what happens to the frames that arrive on it and on the connections to other silos.
+/// </summary>
 internal sealed partial class SiloEndpoint(Silo silo, ClusterDirectory directory, ILogger logger) : IHandshakeOwner, IDisposable
 {
-    // Every silo of a machine and every client has one connection; this is far beyond what one machine runs, and bounds what strangers can hold open.
+    // Every silo of a machine and every client has one connection; this is far beyond what one machine runs, and bounds
+    // what strangers can hold open.
     private const int MaxConnections = 1024;
+
+    // With 1 KiB each this is 100 MB: a burst that the silo can still hold.
+    private const int MaxCalls = 100_000;
 
     private static readonly TimeSpan DrainLook = TimeSpan.FromMilliseconds(10);
     private static readonly TimeSpan IntroductionTime = TimeSpan.FromSeconds(5);
@@ -17,6 +23,9 @@ internal sealed partial class SiloEndpoint(Silo silo, ClusterDirectory directory
     private readonly ConcurrentDictionary<Connection, byte> _inbound = new();
     private readonly ConcurrentDictionary<(Connection From, long Correlation), IncomingCall> _calls = new();
     private readonly CancellationTokenSource _stopping = new();
+
+    // The size of _calls, which is dear to ask for. Written with Interlocked.
+    private int _callCount;
 
     // Written by Listen only.
     private Socket? _listener;
@@ -47,8 +56,12 @@ internal sealed partial class SiloEndpoint(Silo silo, ClusterDirectory directory
             case FrameKind.Request:
                 if (IncomingCall.Accept(silo, connection, frame) is not { } call)
                     return null;
-                _calls[(connection, call.Correlation)] = call;
-                return new RequestWork(silo, call);
+                if (Interlocked.Increment(ref _callCount) <= MaxCalls && _calls.TryAdd((connection, call.Correlation), call))
+                    return new RequestWork(silo, call);
+                Interlocked.Decrement(ref _callCount);
+                var overload = new OrleansException($"The silo already has {MaxCalls} calls from outside in hand; call less at a time.");
+                ReplyFrame.SendFailure(connection, call.Correlation, null, overload);
+                return null;
             case FrameKind.Cancel:
                 var reader = new FrameReader(frame[Frame.CorrelationAt..]);
                 return _calls.TryGetValue((connection, reader.ReadInt64()), out var cancelled) ? new CancelWork(cancelled) : null;
@@ -80,9 +93,16 @@ internal sealed partial class SiloEndpoint(Silo silo, ClusterDirectory directory
             silo.Membership.CheckNow();
     }
 
-    public void Finished(Connection from, IncomingCall call) => _calls.TryRemove((from, call.Correlation), out _);
+    public void Finished(Connection from, IncomingCall call)
+    {
+        if (_calls.TryRemove((from, call.Correlation), out _))
+            Interlocked.Decrement(ref _callCount);
+    }
 
-    /// <summary>Sends the clients elsewhere, and waits until the calls that were received have been answered or the token ends the wait.</summary>
+    /// <summary>
+    /// Sends the clients elsewhere, and waits until the calls that were received have been answered or the token ends
+    /// the wait.
+    /// </summary>
     public async Task DrainAsync(CancellationToken cancellationToken)
     {
         foreach (var client in _inbound.Keys.Where(connection => connection is { Introduced: true, Peer: null }))
@@ -121,7 +141,8 @@ internal sealed partial class SiloEndpoint(Silo silo, ClusterDirectory directory
             {
                 socket = await listener.AcceptAsync(_stopping.Token).ConfigureAwait(false);
             }
-            catch (Exception exception) when (_stopping.IsCancellationRequested && exception is OperationCanceledException or SocketException or ObjectDisposedException)
+            catch (Exception exception) when (
+                _stopping.IsCancellationRequested && exception is OperationCanceledException or SocketException or ObjectDisposedException)
             {
                 return;
             }
@@ -175,7 +196,8 @@ internal sealed partial class SiloEndpoint(Silo silo, ClusterDirectory directory
     private string? Refusal(Handshake.Hello hello)
     {
         if (hello.ClusterId != silo.ClusterId || hello.ServiceId != silo.ServiceId)
-            return $"This silo belongs to cluster \"{silo.ClusterId}\", service \"{silo.ServiceId}\", the caller to \"{hello.ClusterId}\", \"{hello.ServiceId}\"; use another cluster directory.";
+            return $"This silo belongs to cluster \"{silo.ClusterId}\", service \"{silo.ServiceId}\", "
+                + $"the caller to \"{hello.ClusterId}\", \"{hello.ServiceId}\"; use another cluster directory.";
         if (hello.Silo is { } caller && silo.Membership.CurrentSnapshot.GetSiloStatus(caller) == SiloStatus.Dead)
             return $"{caller} was declared dead; restart its process.";
         return null;

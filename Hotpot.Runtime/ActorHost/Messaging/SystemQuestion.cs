@@ -16,7 +16,8 @@ internal readonly record struct SystemQuestion(long Correlation, SystemOperation
     {
         try
         {
-            return JsonSerializer.Deserialize<T>(Body.Json.Span, WireJson.Call) ?? throw new BadFrameException($"A silo sent an empty {typeof(T).Name}.");
+            return JsonSerializer.Deserialize<T>(Body.Json.Span, WireJson.Call) ?? throw new BadFrameException(
+                $"A silo sent an empty {typeof(T).Name}.");
         }
         catch (JsonException exception)
         {

@@ -6,8 +6,8 @@ using System.Text.Json;
 namespace Hotpot.Actors;
 
 /// <summary>
-/// Keeps caller and grain apart when both are in one silo: what one passes, the other gets as a copy, just as over the wire. Values that cannot change, and
-/// those marked [Immutable], are passed as they are.
+/// Keeps caller and grain apart when both are in one silo: what one passes, the other gets as a copy, just as over the
+/// wire. Values that cannot change, and those marked [Immutable], are passed as they are.
 /// </summary>
 internal static class ValueCopier
 {
@@ -46,7 +46,8 @@ internal static class ValueCopier
             && (definition == typeof(Nullable<>) || definition == typeof(ImmutableArray<>) || definition == typeof(ImmutableDictionary<,>)))
             return type.GetGenericArguments().All(argument => Inspect(argument, depth + 1));
 
-        // A sealed type without a field that can change or that refers to something that can. The depth bounds types that contain themselves.
+        // A sealed type without a field that can change or that refers to something that can. The depth bounds types
+        // that contain themselves.
         if (depth > 8 || type.IsArray || (!type.IsValueType && !type.IsSealed))
             return false;
         for (var declaring = type; declaring is not null && declaring != typeof(object) && declaring != typeof(ValueType); declaring = declaring.BaseType)

@@ -8,9 +8,10 @@ using System.Text.Json.Serialization.Metadata;
 namespace Hotpot.Actors;
 
 /// <summary>
-/// How values are written on the wire and in grain storage. The rules are those of Orleans, so that what works here works there: of a type marked
-/// [GenerateSerializer] its members with [Id] travel, and of a record also its positional members; a type of this repository without the mark
-/// is refused. Byte arrays do not become text: they are put into segments beside the JSON, which holds only their number.
+/// How values are written on the wire and in grain storage. The rules are those of Orleans, so that what works here
+/// works there: of a type marked [GenerateSerializer] its members with [Id] travel, and of a record also its positional
+/// members; a type of this repository without the mark is refused. Byte arrays do not become text: they are put into
+/// segments beside the JSON, which holds only their number.
 /// </summary>
 internal static class WireJson
 {
@@ -72,7 +73,8 @@ internal static class WireJson
         if (!type.IsDefined(typeof(GenerateSerializerAttribute), inherit: false))
         {
             if (strict)
-                throw new NotSupportedException($"{type} travels in a grain call but is not marked [GenerateSerializer]; mark it and give its members [Id].");
+                throw new NotSupportedException(
+                    $"{type} travels in a grain call but is not marked [GenerateSerializer]; mark it and give its members [Id].");
             return;
         }
 
@@ -172,7 +174,9 @@ internal static class WireJson
         }
     }
 
-    /// <summary>JSON objects have text keys only. A dictionary with any other kind of key is written as a list of pairs.</summary>
+    /// <summary>
+    /// JSON objects have text keys only. A dictionary with any other kind of key is written as a list of pairs.
+    /// </summary>
     private sealed class DictionaryPairsConverter : JsonConverterFactory
     {
         public override bool CanConvert(Type typeToConvert) =>

@@ -43,9 +43,12 @@ internal static class WireMembers
             return [];
         var names = type.GetConstructors(Declared)
             .Select(constructor => constructor.GetParameters())
-            .Where(parameters => parameters.Length > 0 && parameters.All(parameter => parameter.Name is { } name && type.GetProperty(name, Declared)?.PropertyType == parameter.ParameterType))
+            .Where(parameters => parameters.Length > 0 && parameters.All(IsProperty))
             .MaxBy(parameters => parameters.Length);
         return names is null ? [] : [.. names.Select(parameter => parameter.Name!)];
+
+        bool IsProperty(ParameterInfo parameter) =>
+            parameter.Name is { } name && type.GetProperty(name, Declared)?.PropertyType == parameter.ParameterType;
     }
 
     private static WireMember FromProperty(Type declaring, PropertyInfo property)
@@ -55,7 +58,8 @@ internal static class WireMembers
         if (property.SetMethod is { } setter)
             return new WireMember(property.Name, property.PropertyType, property.GetValue, (target, value) => setter.Invoke(target, [value]));
         var field = declaring.GetField($"<{property.Name}>k__BackingField", Declared)
-            ?? throw new NotSupportedException($"{declaring}.{property.Name} has [Id] but cannot be set; give it a setter or make it an automatic property.");
+            ?? throw new NotSupportedException(
+                $"{declaring}.{property.Name} has [Id] but cannot be set; give it a setter or make it an automatic property.");
         return new WireMember(property.Name, property.PropertyType, property.GetValue, field.SetValue);
     }
 }

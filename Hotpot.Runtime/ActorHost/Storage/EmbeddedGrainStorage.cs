@@ -11,14 +11,15 @@ namespace Hotpot.Actors;
 //
 // One record is a directory of its own, and in it a file with versions (VersionedFile.cs): a line of text, then JSON.
 //
-//     hotpot-grain-state 1 <crc32c of the JSON, 8 hex digits> <length of the JSON in bytes>\n
-//     { ... }
+//     hotpot-grain-state 1 <crc32c of the JSON, 8 hex digits> <length of the JSON in bytes>\n { ... }
 //
-// The ETag is the version. A writer with ETag n creates version n+1, which only one can; the others get InconsistentStateException, also when they are in
-// different processes. This is what makes a duplicate activation harmless: it cannot write. No lock is held meanwhile, so a silo that is stopped in the middle of a
-// write keeps nobody waiting.
+// The ETag is the version. A writer with ETag n creates version n+1, which only one can; the others get
+// InconsistentStateException, also when they are in different processes. This is what makes a duplicate activation
+// harmless: it cannot write. No lock is held meanwhile, so a silo that is stopped in the middle of a write keeps nobody
+// waiting.
 //
-// A cleared record is a version without JSON. It stays, so that its number is never given again and an old ETag never matches.
+// A cleared record is a version without JSON. It stays, so that its number is never given again and an old ETag never
+// matches.
 //
 // A write has returned when the file and its name are synced.
 internal sealed class EmbeddedGrainStorage
@@ -83,7 +84,9 @@ internal sealed class EmbeddedGrainStorage
         {
             var stored = EtagOf(file.Newest());
             throw new InconsistentStateException(
-                $"The record of {grain} in {file.PathOf(file.Newest())} was changed by someone else: it has ETag {stored}, the writer has {etag ?? "none"}. Read it again.", stored, etag);
+                $"The record of {grain} in {_root} was changed by someone else: it has ETag {stored}, the writer has {etag ?? "none"}. Read it again.",
+                stored,
+                etag);
         }
 
         return EtagOf(seen + 1);
@@ -107,7 +110,8 @@ internal sealed class EmbeddedGrainStorage
         var name = Uri.EscapeDataString(key).Replace(".", "%2E", StringComparison.Ordinal);
         if (name.Length > 160)
             name = string.Concat(name.AsSpan(0, 120), "~", Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(key)).AsSpan(0, 16)));
-        return new VersionedFile(Path.Combine(_root, Uri.EscapeDataString(grain.Type.ToString()), name), Uri.EscapeDataString(stateName), survivesPowerLoss: true);
+        var directory = Path.Combine(_root, Uri.EscapeDataString(grain.Type.ToString()), name);
+        return new VersionedFile(directory, Uri.EscapeDataString(stateName), survivesPowerLoss: true);
     }
 
     private static ReadOnlyMemory<byte> Unwrap(string path, byte[] content)
@@ -116,11 +120,15 @@ internal sealed class EmbeddedGrainStorage
         var fields = end < 0 ? [] : Encoding.ASCII.GetString(content, 0, end).Split(' ');
         var json = content.AsMemory(end + 1);
         if (fields.Length != 4 || fields[0] != Magic || fields[1] != "1")
-            throw new OrleansException($"The grain record {path} is damaged: its first line is not that of a grain record. Restore the file from a backup, or delete it to go back to the version before it.");
-        if (fields[3] != json.Length.ToString(CultureInfo.InvariantCulture) || fields[2] != Checksum(json.Span).ToString("x8", CultureInfo.InvariantCulture))
-            throw new OrleansException($"The grain record {path} is damaged: its content does not match its checksum. Restore the file from a backup, or delete it to go back to the version before it.");
+            throw Damaged(path, "its first line is not that of a grain record");
+        var expected = string.Create(CultureInfo.InvariantCulture, $"{Checksum(json.Span):x8} {json.Length}");
+        if ($"{fields[2]} {fields[3]}" != expected)
+            throw Damaged(path, "its content does not match its checksum");
         return json;
     }
+
+    private static OrleansException Damaged(string path, string how) => new(
+        $"The grain record {path} is damaged: {how}. Restore it from a backup, or delete it to go back to the version before it.");
 
     private static uint Checksum(ReadOnlySpan<byte> bytes)
     {
@@ -138,7 +146,9 @@ internal sealed class EmbeddedGrainStorage
         }
         catch (Exception exception) when (exception is JsonException or NotSupportedException)
         {
-            throw new OrleansException($"The grain record {path} is no {typeof(T).Name}; it was written by another version. Run that version, or delete the file to go back to the version before it.", exception);
+            throw new OrleansException(
+                $"The grain record {path} is no {typeof(T).Name}; it was written by another version of the program. Run that version.",
+                exception);
         }
     }
 }

@@ -3,7 +3,9 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Hotpot.Tests.ActorHost;
 
-/// <summary>What our grains rely on, of whichever actor host. Two silos, so that calls cross a connection where the key says so.</summary>
+/// <summary>
+/// What our grains rely on, of whichever actor host. Two silos, so that calls cross a connection where the key says so.
+/// </summary>
 public sealed class GrainContractTests : IAsyncLifetime
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
@@ -195,7 +197,8 @@ public sealed class GrainContractTests : IAsyncLifetime
         await Silos.StopAsync(Second);
         foreach (var grain in grains)
         {
-            // What was stored outlives the silo only in a storage outside it, which the in-process cluster of Orleans does not have.
+            // What was stored outlives the silo only in a storage outside it, which the in-process cluster of Orleans
+            // does not have.
             Assert.True(await grain.AddAsync(1).WaitAsync(Patience) > 0);
             Assert.Equal(First, await grain.WhereAsync());
         }

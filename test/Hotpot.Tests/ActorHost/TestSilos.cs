@@ -6,8 +6,8 @@ using Microsoft.Extensions.Logging;
 namespace Hotpot.Tests.ActorHost;
 
 /// <summary>
-/// A cluster of silos in this process, on whichever actor host the tests were built for. The tests that use nothing else are the contract that both
-/// hosts keep.
+/// A cluster of silos in this process, on whichever actor host the tests were built for. The tests that use nothing
+/// else are the contract that both hosts keep.
 /// </summary>
 public sealed class TestSilos : IAsyncDisposable
 {

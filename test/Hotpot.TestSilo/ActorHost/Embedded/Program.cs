@@ -3,8 +3,8 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
-// usage: Hotpot.TestSilo <cluster directory> <silo name>
-// Says "active <address>" when calls can come, "fenced" when it finds itself declared dead, and "stopped" at the end. Ends when its input ends.
+// usage: Hotpot.TestSilo <cluster directory> <silo name> Says "active <address>" when calls can come, "fenced" when it
+// finds itself declared dead, and "stopped" at the end. Ends when its input ends.
 if (args.Length != 2)
 {
     Console.Error.WriteLine("usage: Hotpot.TestSilo <cluster directory> <silo name>");

@@ -80,6 +80,19 @@ public sealed class EmbeddedHostTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task AClientWithoutASiloIsToldSo()
+    {
+        var builder = Host.CreateEmptyApplicationBuilder(null);
+        var empty = Path.Combine(Silos.Directory, "empty");
+        builder.UseOrleansClient(client => client
+            .UseEmbeddedClustering(empty)
+            .Configure<ClientMessagingOptions>(options => options.ResponseTimeout = TimeSpan.FromMilliseconds(200)));
+        using var host = builder.Build();
+        var refused = await Assert.ThrowsAsync<SiloUnavailableException>(() => host.StartAsync());
+        Assert.Contains(empty, refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task ADirectoryTooDeepForSocketsIsNamed()
     {
         var builder = Host.CreateEmptyApplicationBuilder(null);

@@ -4,7 +4,9 @@ using System.Threading.Channels;
 
 namespace Hotpot.Tests.ActorHost.Embedded;
 
-/// <summary>A silo in a process of its own, to be killed, stopped and resumed. Disposing it leaves nothing running.</summary>
+/// <summary>
+/// A silo in a process of its own, to be killed, stopped and resumed. Disposing it leaves nothing running.
+/// </summary>
 internal sealed partial class SiloProcess : IDisposable
 {
     private const int SignalStop = 19;

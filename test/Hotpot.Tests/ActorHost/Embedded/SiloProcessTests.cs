@@ -32,7 +32,8 @@ public sealed class SiloProcessTests : IAsyncLifetime
         await Assert.ThrowsAsync<SiloUnavailableException>(() => hanging.WaitAsync(Patience));
         await SeenDeadAsync(other.Address);
 
-        // The aim is 300 ms; the machine that runs this may be doing much else, so the test asks for less than a heartbeat's judgement takes.
+        // The aim is 300 ms; the machine that runs this may be doing much else, so the test asks for less than a
+        // heartbeat's judgement takes.
         Assert.True(watch.Elapsed < TimeSpan.FromSeconds(1.8), $"Took {watch.ElapsedMilliseconds} ms.");
         await Assert.ThrowsAsync<NoSuchSiloException>(() => grain.WhereAsync().WaitAsync(Patience));
     }
@@ -134,7 +135,8 @@ public sealed class SiloProcessTests : IAsyncLifetime
         }
         catch (SiloUnavailableException)
         {
-            // The client had been connected to the silo that died, and this call was on its way. The next one takes another silo.
+            // The client had been connected to the silo that died, and this call was on its way. The next one takes
+            // another silo.
         }
 
         Assert.Equal("silo-0", await stayed.WhereAsync().WaitAsync(Patience));
