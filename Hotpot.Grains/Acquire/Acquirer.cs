@@ -121,32 +121,47 @@ internal sealed class Acquirer(NodeIdentity self, IGrainFactory grains, DatasetR
             if (left <= TimeSpan.Zero)
                 throw new HotpotTimeoutException(
                     $"Bytes {use.Range} of dataset '{use.Local.Description.Name}' were not granted in time; try again or wait longer.");
-            (NodeId owner, ByteRange run) = await FindRunAsync(use, offset);
-            if (!owner.IsNone)
+            try
             {
-                if (TakeIdle(use, owner, run) is { } kept)
-                    return kept;
-                await GiveUpIdleAsync(use.Dataset, run);
-                ulong stamp = use.Local.Map.Stamp;
-                try
-                {
-                    AcquireRequest request = new() { Holder = Holder, Range = run, Mode = use.Mode, Timeout = left };
-                    await grains.OwnerGrain(use.Dataset, owner).AcquireAsync(request, cancellationToken);
-                    return new Segment(use.Dataset, owner, run, use.Mode, stamp);
-                }
-                catch (AlreadyAcquiredException)
-                {
-                    // Nobody here uses these bytes, so the owner remembers a grant whose release or whose answer was lost: end it and ask again.
-                    await grains.OwnerGrain(use.Dataset, owner).ReleaseAsync(Holder, run);
-                }
-                catch (Exception error) when (error is NotOwnerException or BusyException or NodeUnavailableException or OrleansException)
-                {
-                    // The chunk moves or its owner is gone: the map says who is next, once the dataset grain has decided.
-                    await datasets.RefreshAsync(use.Local, cancellationToken);
-                }
+                if (await TryAcquireRunAsync(use, offset, left, cancellationToken) is { } segment)
+                    return segment;
             }
+            catch (Exception error) when (error is NotOwnerException || TransientErrors.MayPass(error))
+            {
+                // A time-out of the owner's queue is the answer, not a lost one.
+                if (error is HotpotTimeoutException && time.GetUtcNow() >= deadline)
+                    throw;
+                Activity.Current?.AddException(error);
+            }
+            // The chunk recovers or moves, or its owner is gone: the map says who is next, once the dataset grain has decided.
             await Task.Delay(RetryDelay, time, cancellationToken);
+            await datasets.TryRefreshAsync(use.Local, cancellationToken);
         }
+    }
+
+    /// <summary>One try at the run that begins at the offset; null when nobody can grant it now.</summary>
+    private async Task<Segment?> TryAcquireRunAsync(Use use, long offset, TimeSpan left, CancellationToken cancellationToken)
+    {
+        (NodeId owner, ByteRange run) = await FindRunAsync(use, offset);
+        if (owner.IsNone)
+            return null;
+        if (TakeIdle(use, owner, run) is { } kept)
+            return kept;
+        await GiveUpIdleAsync(use.Dataset, run);
+        ulong stamp = use.Local.Map.Stamp;
+        IOwnerGrain grain = grains.OwnerGrain(use.Dataset, owner);
+        AcquireRequest request = new() { Holder = Holder, Range = run, Mode = use.Mode, Timeout = left };
+        try
+        {
+            await grain.AcquireAsync(request, cancellationToken);
+        }
+        catch (AlreadyAcquiredException)
+        {
+            // Nobody here uses these bytes, so the owner remembers a grant whose release or whose answer was lost: it ends, and is asked for again.
+            await grain.ReleaseAsync(Holder, run);
+            return null;
+        }
+        return new Segment(use.Dataset, owner, run, use.Mode, stamp);
     }
 
     /// <summary>The owner of the chunk at the offset, and the bytes from there on that it owns too; no owner while the chunk recovers.</summary>
@@ -159,10 +174,7 @@ internal sealed class Acquirer(NodeIdentity self, IGrainFactory grains, DatasetR
             map.Apply(await grains.DatasetGrain(use.Dataset).AssignAsync(unassigned, self.Node, minDegree: 1));
         ChunkIndex first = dataset.ChunkOf(offset);
         if (map.Find(first) is not { Phase: ChunkPhase.Active } entry)
-        {
-            await datasets.RefreshAsync(use.Local, CancellationToken.None);
             return (NodeId.None, default);
-        }
         long end = dataset.RangeOf(first).End;
         while (end < use.Range.End && map.Find(dataset.ChunkOf(end)) is { Phase: ChunkPhase.Active } next && next.Owner == entry.Owner)
             end = dataset.RangeOf(next.Chunk).End;
@@ -216,7 +228,7 @@ internal sealed class Acquirer(NodeIdentity self, IGrainFactory grains, DatasetR
         {
             await grains.OwnerGrain(segment.Dataset, segment.Owner).ReleaseAsync(Holder, segment.Range);
         }
-        catch (Exception error) when (error is NodeUnavailableException or OrleansException or TimeoutException or DatasetNotFoundException)
+        catch (Exception error) when (TransientErrors.MayPass(error) || error is DatasetNotFoundException)
         {
             // The grant ends with its owner or its dataset. Should the owner live after all, it recalls the grant again and is told that it is free.
             Activity.Current?.AddException(error);

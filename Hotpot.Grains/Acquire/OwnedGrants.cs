@@ -160,7 +160,7 @@ internal sealed partial class OwnedGrants(
                 // The membership will report the holder's death, and HolderDied frees the grant.
                 return;
             }
-            catch (Exception error) when (error is TimeoutException or OrleansException or HotpotException)
+            catch (Exception error) when (TransientErrors.MayPass(error))
             {
                 LogRecallFailed(error, grant.Holder.Node, dataset.Name);
                 await Task.Delay(RecallRetry, time);

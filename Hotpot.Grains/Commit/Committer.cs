@@ -164,24 +164,8 @@ internal sealed partial class Committer(
             // Half of the pause is random, so that commits that met once do not meet again in step.
             await Task.Delay(pause / 2 + pause / 2 * Random.Shared.NextDouble(), time, cancellationToken);
             pause = pause * 2 < LongestPause ? pause * 2 : LongestPause;
-            if (result.Action == CommitAction.Refresh)
-                await RefreshAsync(work, cancellationToken);
-        }
-    }
-
-    private async Task RefreshAsync(CommitWork work, CancellationToken cancellationToken)
-    {
-        foreach (LocalDataset dataset in work.Datasets)
-        {
-            try
-            {
-                await datasets.RefreshAsync(dataset, cancellationToken);
-            }
-            catch (Exception error) when (IsLostAnswer(error) || error is BusyException)
-            {
-                // The grain is moving to another silo. The next attempt meets the old map, fails as this one did, and comes here again.
-                LogRefreshFailed(error, dataset.Description.Name);
-            }
+            foreach (LocalDataset dataset in result.Action == CommitAction.Refresh ? work.Datasets : [])
+                await datasets.TryRefreshAsync(dataset, cancellationToken);
         }
     }
 
@@ -222,7 +206,7 @@ internal sealed partial class Committer(
                 // Enough nodes live but have not joined the dataset yet: they will in a moment.
                 return new AttemptResult(cluster.Current.Live.Count >= error.Asked ? CommitAction.BackOff : CommitAction.Fail, null, error);
             }
-            catch (Exception error) when (IsLostAnswer(error) || error is BusyException)
+            catch (Exception error) when (TransientErrors.MayPass(error))
             {
                 return AttemptResult.Again(CommitAction.Refresh, HotpotStatus.Busy, error.Message);
             }
@@ -270,10 +254,6 @@ internal sealed partial class Committer(
 
     private static int MinDegree(LocalDataset dataset, CommitOptions options) =>
         options.MinDegree > 0 ? options.MinDegree : dataset.Description.Degree;
-
-    /// <summary>A call that ended without saying what the other side did.</summary>
-    private static bool IsLostAnswer(Exception error) =>
-        error is OrleansException or TimeoutException or NodeUnavailableException or HotpotTimeoutException or PeerLostException or EngineClosedException;
 
     private async Task<TransactionPart[]> AssignAsync(CommitWork work, CommitOptions options, INodeTransaction transaction)
     {
@@ -409,7 +389,7 @@ internal sealed partial class Committer(
         {
             return PhaseResult.Failed(error.Status, error.Message);
         }
-        catch (Exception error) when (IsLostAnswer(error))
+        catch (Exception error) when (TransientErrors.IsLostAnswer(error))
         {
             return PhaseResult.Failed(HotpotStatus.PeerLost, error.Message);
         }
@@ -503,7 +483,7 @@ internal sealed partial class Committer(
                 _ => new Ending(false, 0),
             };
         }
-        catch (Exception error) when (IsLostAnswer(error) || error is HotpotException)
+        catch (Exception error) when (TransientErrors.IsLostAnswer(error) || error is HotpotException)
         {
             LogLostAnswer(error, transaction);
             return null;
@@ -517,9 +497,9 @@ internal sealed partial class Committer(
             ChunkEntry? entry = (await grains.DatasetGrain(dataset).GetEntriesAsync([chunk])).FirstOrDefault();
             return entry is { Phase: ChunkPhase.Active } ? entry.Owner : NodeId.None;
         }
-        catch (Exception error) when (IsLostAnswer(error) || error is BusyException)
+        catch (Exception error) when (TransientErrors.MayPass(error))
         {
-            LogRefreshFailed(error, dataset.ToString());
+            LogNoEntry(error, dataset);
             return NodeId.None;
         }
     }
@@ -556,7 +536,7 @@ internal sealed partial class Committer(
             {
                 await grains.OwnerGrain(participant.Dataset, participant.Owner).ForgetAsync(transaction);
             }
-            catch (Exception error) when (IsLostAnswer(error) || error is HotpotException)
+            catch (Exception error) when (TransientErrors.IsLostAnswer(error) || error is HotpotException)
             {
                 LogBackground(error, transaction);
             }
@@ -567,7 +547,7 @@ internal sealed partial class Committer(
     private partial void LogRepeated(int attempt, CommitAction action, string reason);
 
     [LoggerMessage(LogLevel.Debug, "The chunk map of dataset {Dataset} could not be read; it is asked for again.")]
-    private partial void LogRefreshFailed(Exception error, string dataset);
+    private partial void LogNoEntry(Exception error, DatasetId dataset);
 
     [LoggerMessage(LogLevel.Debug, "Transaction {Transaction} is not resolved at node {Node} yet ({Status}).")]
     private partial void LogUnresolved(TransactionId transaction, NodeId node, HotpotStatus status);

@@ -79,7 +79,7 @@ internal sealed partial class DatasetGrain(
             {
                 return await GrainFactory.NodeGrain(node).OpenDatasetAsync(description);
             }
-            catch (Exception error) when (IsTransient(error))
+            catch (Exception error) when (TransientErrors.MayPass(error))
             {
                 LogOpenFailed(error, description.Name, node);
                 return null;
@@ -114,11 +114,6 @@ internal sealed partial class DatasetGrain(
     }
 
     public Task<DatasetHealth> GetHealthAsync() => Task.FromResult(Health(workLeft: false));
-
-    /// <summary>Errors of a call that say nothing about what the node knows: it may be asked again.</summary>
-    private static bool IsTransient(Exception error) =>
-        error is OrleansException or TimeoutException or NodeUnavailableException or HotpotTimeoutException or PeerLostException or BusyException
-            or EngineClosedException;
 
     private ChunkMap Published()
     {
@@ -206,7 +201,7 @@ internal sealed partial class DatasetGrain(
                 // A life of the node that has not opened the dataset: it takes the whole map when it joins.
                 return;
             }
-            catch (Exception error) when (IsTransient(error))
+            catch (Exception error) when (TransientErrors.MayPass(error))
             {
                 ClusterNodes nodes = await cluster.RefreshAsync(CancellationToken.None);
                 if (nodes.IsGone(node))

@@ -30,7 +30,7 @@ internal sealed class LocalDataset(DatasetDescription description, LocalChunkMap
 // this incarnation is a member; from then on no map change is complete without this node, and the map it gets with the
 // answer is whole. Only a joined dataset may be used: a node that the grain does not know would read chunks as unassigned (zeros) that
 // others have written to.
-internal sealed class DatasetRegistry(
+internal sealed partial class DatasetRegistry(
     INodeEngine engine, IGrainFactory grains, NodeRecall recall, TimeProvider time, ILogger<DatasetRegistry> logger)
 {
     private readonly ConcurrentDictionary<DatasetId, LocalDataset> _datasets = new();
@@ -68,7 +68,13 @@ internal sealed class DatasetRegistry(
         {
             if (local.JoinedFlag == 0)
             {
-                await grains.DatasetGrain(description.Id).NodeJoinedAsync(description, engine.Identity);
+                await TransientErrors.RepeatAsync(
+                    async () =>
+                    {
+                        await grains.DatasetGrain(description.Id).NodeJoinedAsync(description, engine.Identity);
+                        return true;
+                    },
+                    time, cancellationToken);
                 Volatile.Write(ref local.JoinedFlag, 1);
             }
             return local;
@@ -83,7 +89,7 @@ internal sealed class DatasetRegistry(
     {
         if (_datasets.TryGetValue(dataset, out LocalDataset? local))
             return await JoinAsync(local.Description, cancellationToken);
-        DatasetDescription[] all = await grains.NamespaceGrain().ListAsync();
+        DatasetDescription[] all = await TransientErrors.RepeatAsync(() => grains.NamespaceGrain().ListAsync(), time, cancellationToken);
         DatasetDescription description = all.FirstOrDefault(candidate => candidate.Id == dataset) ?? throw DatasetNotFoundException.WithId(dataset);
         return await JoinAsync(description, cancellationToken);
     }
@@ -96,8 +102,25 @@ internal sealed class DatasetRegistry(
         local.Map.Apply(entries);
     }
 
-    /// <summary>Fetches what changed since the last complete look. For a node that was told its map is old.</summary>
-    public async Task RefreshAsync(LocalDataset local, CancellationToken cancellationToken)
+    /// <summary>
+    /// Fetches what changed since the last complete look, for a node that was told its map is old. False when the dataset grain cannot be asked now: the caller
+    /// meets the old map once more and comes back.
+    /// </summary>
+    public async Task<bool> TryRefreshAsync(LocalDataset local, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await RefreshAsync(local, cancellationToken);
+            return true;
+        }
+        catch (Exception error) when (TransientErrors.MayPass(error))
+        {
+            LogRefreshFailed(error, local.Description.Name);
+            return false;
+        }
+    }
+
+    private async Task RefreshAsync(LocalDataset local, CancellationToken cancellationToken)
     {
         await local.Gate.WaitAsync(cancellationToken);
         try
@@ -128,6 +151,9 @@ internal sealed class DatasetRegistry(
         engine.DropDataset(dataset);
         _datasets.TryRemove(dataset, out _);
     }
+
+    [LoggerMessage(LogLevel.Debug, "The chunk map of dataset '{Dataset}' could not be read; it is asked for again.")]
+    private partial void LogRefreshFailed(Exception error, string dataset);
 }
 
 /// <summary>How an owner asks another node to give a grant back.</summary>

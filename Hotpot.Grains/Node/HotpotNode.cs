@@ -82,7 +82,8 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
 
     public async Task<DatasetDescription> OpenAsync(string name, CancellationToken cancellationToken)
     {
-        DatasetDescription description = await _grains.NamespaceGrain().FindAsync(name) ?? throw DatasetNotFoundException.Named(name);
+        DatasetDescription description = await TransientErrors.RepeatAsync(() => _grains.NamespaceGrain().FindAsync(name), _time, cancellationToken)
+            ?? throw DatasetNotFoundException.Named(name);
         return (await _datasets.JoinAsync(description, cancellationToken)).Description;
     }
 
@@ -117,9 +118,9 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
             await _committer.DrainAsync(limit.Token);
             await HandOverAsync(limit.Token);
         }
-        catch (Exception error) when (error is OperationCanceledException or OrleansException or TimeoutException or HotpotException)
+        catch (Exception error)
         {
-            // The others find this node gone and fail over; that takes longer and loses nothing.
+            // Whatever it was, stopping goes on: the others find this node gone and fail over; that takes longer and loses nothing.
             LogHandOverFailed(error);
         }
         await StopLoopsAsync();
@@ -184,7 +185,7 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
                 LogPeer(node, identity.Incarnation, identity.FabricAddress);
                 return;
             }
-            catch (Exception error) when (IsTransient(error))
+            catch (Exception error) when (TransientErrors.MayPass(error))
             {
                 LogGreetFailed(error, node);
             }
@@ -203,7 +204,7 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
             {
                 await _grains.DatasetGrain(dataset.Description.Id).NodeDiedAsync(dead.Node, dead.Incarnation).WaitAsync(_stopping.Token);
             }
-            catch (Exception error) when (IsTransient(error))
+            catch (Exception error) when (TransientErrors.MayPass(error))
             {
                 // Every other node reports it too, and maintenance finds it in the membership.
                 LogReportFailed(error, dead.Node, dataset.Description.Name);
@@ -213,32 +214,33 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
 
     // ---- datasets ------------------------------------------------------------------------------------------------------
 
-    private async Task JoinAllAsync()
+    private Task JoinAllAsync() => UntilStoppedAsync(async () =>
     {
         try
         {
-            await UntilStoppedAsync(async () =>
-            {
-                foreach (DatasetDescription description in await _grains.NamespaceGrain().ListAsync().WaitAsync(_stopping.Token))
-                {
-                    try
-                    {
-                        await _datasets.JoinAsync(description, _stopping.Token);
-                    }
-                    catch (DatasetNotFoundException)
-                    {
-                        // Removed since the list was made.
-                        LogRemovedMeanwhile(description.Name);
-                    }
-                }
-                _ready.TrySetResult();
-                _maintenance.Writer.TryWrite(true);
-            });
+            foreach (DatasetDescription description in await _grains.NamespaceGrain().ListAsync().WaitAsync(_stopping.Token))
+                await JoinAsync(description);
+            _ready.TrySetResult();
+            _maintenance.Writer.TryWrite(true);
         }
-        catch (HotpotException error)
+        catch (HotpotException error) when (!TransientErrors.MayPass(error))
         {
+            // Another version, another dataset of the same id: time does not mend it, so whoever waits for this node is told.
             LogJoinFailed(error);
             _ready.TrySetException(error);
+        }
+    });
+
+    private async Task JoinAsync(DatasetDescription description)
+    {
+        try
+        {
+            await _datasets.JoinAsync(description, _stopping.Token);
+        }
+        catch (DatasetNotFoundException)
+        {
+            // Removed since the list was made.
+            LogRemovedMeanwhile(description.Name);
         }
     }
 
@@ -264,17 +266,17 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
             while ((await grain.MaintainAsync().WaitAsync(_stopping.Token)).WorkLeft)
                 _stopping.Token.ThrowIfCancellationRequested();
         }
-        catch (Exception error) when (IsTransient(error) || error is HotpotException)
+        catch (Exception error) when (TransientErrors.MayPass(error) || error is HotpotException)
         {
             // The next round does it again; the state that drives it is stored.
             LogMaintenanceFailed(error, dataset.Description.Name);
         }
     }
 
-    private static bool IsTransient(Exception error) =>
-        error is OrleansException or TimeoutException or NodeUnavailableException or HotpotTimeoutException or PeerLostException or BusyException;
-
-    /// <summary>Runs a loop, again after an error that passes, until this node stops.</summary>
+    /// <summary>
+    /// Runs a loop until it returns or this node stops. No error ends it: without its loops a node would look alive and neither know its peers nor heal its
+    /// datasets.
+    /// </summary>
     private async Task UntilStoppedAsync(Func<Task> loop)
     {
         while (!_stopping.IsCancellationRequested)
@@ -288,11 +290,14 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
             {
                 return;
             }
-            catch (Exception error) when (IsTransient(error))
+            catch (Exception error)
             {
-                LogLoopFailed(error);
-                await Task.Delay(RetryDelay, _time, CancellationToken.None);
+                if (TransientErrors.MayPass(error))
+                    LogLoopRepeated(error);
+                else
+                    LogLoopFailed(error);
             }
+            await Task.WhenAny(Task.Delay(RetryDelay, _time, _stopping.Token));
         }
     }
 
@@ -321,6 +326,9 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
     private partial void LogMaintenanceFailed(Exception error, string dataset);
 
     [LoggerMessage(LogLevel.Debug, "A loop of this node met an error that passes and begins again.")]
+    private partial void LogLoopRepeated(Exception error);
+
+    [LoggerMessage(LogLevel.Error, "A loop of this node met an error that it did not expect and begins again; report it with this node's log.")]
     private partial void LogLoopFailed(Exception error);
 
     [LoggerMessage(LogLevel.Warning, "This node could not hand its chunks over; the others take them by fail-over.")]

@@ -125,6 +125,7 @@ public sealed class CommitTests
         DatasetDescription dataset = await OwnedByAllAsync(cluster, degree: 3);
         int died = 0;
         NodeId? dead = null;
+        TaskCompletionSource killed = new(TaskCreationOptions.RunContinuationsAsynchronously);
         cluster.Fabric.AtPoint = async (name, node) =>
         {
             // The second participant is in the middle: one has done the step, one has not.
@@ -132,8 +133,11 @@ public sealed class CommitTests
                 return;
             dead = victim == "owner" ? B : D;
             await cluster.KillAsync(dead.Value);
+            killed.SetResult();
         };
-        bool succeeded = await TryCommitAsync(cluster.Committer(D), dataset);
+        Task<bool> commit = TryCommitAsync(cluster.Committer(D), dataset);
+        // A commit node that is dead has nobody to answer to.
+        bool succeeded = victim == "owner" ? await commit : await Task.WhenAny(commit, killed.Task) == commit && await commit;
         cluster.Fabric.AtPoint = (_, _) => Task.CompletedTask;
         Assert.NotNull(dead);
         await cluster.HealAsync(dataset.Id, health => health.Recovering == 0 && health.ReplicasMissing == 0);

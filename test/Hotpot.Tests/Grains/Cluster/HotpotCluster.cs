@@ -61,7 +61,11 @@ internal sealed class HotpotCluster : IAsyncDisposable
                 .AddEmbeddedGrainStorage(HotpotGrainsOptions.StorageName)
                 .Configure<SiloOptions>(options => options.SiloName = GrainKeys.SiloName(node));
             silo.Services.AddSingleton<INodeEngine>(engine);
-            silo.AddHotpotGrains(options => options.MaintenanceInterval = TimeSpan.FromMilliseconds(100));
+            silo.AddHotpotGrains(options =>
+            {
+                options.MaintenanceInterval = TimeSpan.FromMilliseconds(100);
+                options.HandOverTimeout = TimeSpan.FromSeconds(5);
+            });
         });
         IHost host = builder.Build();
         await host.StartAsync();
@@ -76,6 +80,8 @@ internal sealed class HotpotCluster : IAsyncDisposable
             return;
         dead.Engine.IsAlive = false;
         _graveyard.Add(dead.Host);
+        // What still runs in this process on behalf of the dead node must not keep it waiting.
+        dead.Host.Services.GetRequiredService<Committer>().Stop();
         SiloAddress silo = dead.Host.Services.GetRequiredService<ILocalSiloDetails>().SiloAddress;
         if (_nodes.Count > 0)
             await Service<IClusterMembershipService>(Alive.First()).TryKill(silo);
