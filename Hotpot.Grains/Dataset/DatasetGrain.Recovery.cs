@@ -33,8 +33,8 @@ namespace Hotpot.Grains.Dataset;
 // only a commit that was never acknowledged can be torn by it.
 internal sealed partial class DatasetGrain
 {
-    /// <summary>Chunks of one slice: a bound on what one call asks nodes to report, a few hundred KiB.</summary>
-    private const int RecoverSlice = 1024;
+    /// <summary>Chunks of one slice: a bound on what one call asks nodes to report, a few hundred KiB, and as many as fit one message of the map.</summary>
+    private const int RecoverSlice = ChunkMapPage.MaxEntries;
 
     // Where the next slice begins, so that chunks that wait do not keep others from being looked at. Written by MaintainAsync only.
     private uint _cursor;

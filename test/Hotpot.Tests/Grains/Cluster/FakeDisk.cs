@@ -17,8 +17,11 @@ internal sealed class FakeDisk(NodeId node)
     public Dictionary<(TransactionId, DatasetId), TransactionOutcome> Outcomes { get; } = [];
 }
 
-internal sealed class FakeChunk
+internal sealed class FakeChunk(long size)
 {
+    // Only chunks that were written to take memory, so that large maps fit the tests.
+    private byte[]? _bytes;
+
     public bool Held { get; set; }
 
     public bool Complete { get; set; }
@@ -27,7 +30,14 @@ internal sealed class FakeChunk
 
     public ulong Sequence { get; set; }
 
-    public required byte[] Bytes { get; set; }
+    public byte[] Bytes => _bytes ??= new byte[size];
+
+    public void CopyFrom(FakeChunk source)
+    {
+        _bytes = (byte[]?)source._bytes?.Clone();
+        Sequence = source.Sequence;
+        Complete = true;
+    }
 }
 
 /// <summary>One participant's part of a transaction.</summary>

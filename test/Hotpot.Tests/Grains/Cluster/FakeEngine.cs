@@ -114,11 +114,10 @@ internal sealed class FakeEngine : INodeEngine
                 _staged.Remove(key);
         }
         if (replica && chunk is not { Held: true })
-            _disk.Chunks[(dataset, entry.Chunk)] = chunk = new FakeChunk
+            _disk.Chunks[(dataset, entry.Chunk)] = chunk = new FakeChunk(_disk.Datasets[dataset].ChunkBytes)
             {
                 Held = true,
                 Complete = before.Value == 0 && entry.Epoch == Epoch.First && !joining,
-                Bytes = new byte[_disk.Datasets[dataset].ChunkBytes],
             };
         else if (replica && joining && before != entry.Epoch)
             chunk!.Complete = false;
@@ -344,9 +343,7 @@ internal sealed class FakeEngine : INodeEngine
                 return new(Failed(HotpotStatus.Busy));
             if (theirs.Epoch != ours.Epoch)
                 return new(Failed(HotpotStatus.StaleEpoch));
-            ours.Bytes = [.. theirs.Bytes];
-            ours.Sequence = theirs.Sequence;
-            ours.Complete = true;
+            ours.CopyFrom(theirs);
             return new(new Completion(HotpotStatus.Ok, 0, 1));
         }
     }

@@ -20,7 +20,7 @@ internal sealed class HotpotCluster : IAsyncDisposable
     private readonly Dictionary<NodeId, Node> _nodes = [];
     private readonly Dictionary<NodeId, FakeDisk> _disks = [];
     private readonly List<IHost> _graveyard = [];
-    private readonly string _directory = Directory.CreateTempSubdirectory("hotpot-").FullName;
+    private readonly string _directory = Directory.CreateTempSubdirectory("hotpot-grains-").FullName;
 
     private HotpotCluster()
     {

@@ -118,6 +118,22 @@ public sealed class MembershipTests
     }
 
     [Fact]
+    public async Task ALargeMapIsAssignedFencedRecoveredAndReadByANewNode()
+    {
+        const int chunks = 262_144;
+        await using HotpotCluster cluster = await HotpotCluster.StartAsync(A, B);
+        DatasetDescription dataset = await cluster.CreateAsync("large", degree: 2, chunks);
+        foreach (ChunkIndex[] batch in Enumerable.Range(0, chunks).Select(chunk => new ChunkIndex((uint)chunk)).Chunk(chunks / 8))
+            await cluster.Grains.DatasetGrain(dataset.Id).AssignAsync(batch, A, minDegree: 2);
+        await cluster.Committer(A).WriteAsync(dataset, dataset.Size - 1, new byte[] { 5 }, Options, default);
+        await cluster.KillAsync(A);
+        DatasetHealth health = await cluster.HealAsync(dataset.Id, health => health.Recovering == 0);
+        Assert.Equal(((uint)chunks, (uint)chunks), (health.Assigned, health.ReplicasMissing));
+        await cluster.StartNodeAsync(C);
+        Assert.Equal([5], await cluster.ReadAsync(C, dataset, dataset.Size - 1, 1));
+    }
+
+    [Fact]
     public async Task ALifeThatWasDeclaredDeadCannotJoinAgain()
     {
         await using HotpotCluster cluster = await HotpotCluster.StartAsync(A, B);
