@@ -1,5 +1,6 @@
 #if HOTPOT_ORLEANS
 using System.Net;
+using Orleans.Serialization;
 
 namespace Hotpot.Silo;
 
@@ -32,11 +33,13 @@ public static class HotpotClustering
                     database.Invariant = options.AdoNetInvariant;
                     database.ConnectionString = options.ConnectionString!;
                 });
-                builder.AddAdoNetGrainStorage(HotpotGrainsOptions.StorageName, database =>
+                builder.AddAdoNetGrainStorage(HotpotGrainsOptions.StorageName, storage => storage.Configure<Serializer>((database, serializer) =>
                 {
                     database.Invariant = options.AdoNetInvariant;
                     database.ConnectionString = options.ConnectionString!;
-                });
+                    // By [Id] and [Alias], like messages. Orleans' default writes the names of classes, and renaming one would lose what is stored.
+                    database.GrainStorageSerializer = new OrleansGrainStorageSerializer(serializer);
+                }));
                 if (string.IsNullOrEmpty(options.AdvertisedAddress))
                     builder.ConfigureEndpoints(options.SiloPort, options.GatewayPort, listenOnAnyHostAddress: true);
                 else
