@@ -147,6 +147,19 @@ TEST(Engine, FailOnConflictRefusesTheSameBytesOnly) {
   EXPECT_EQ(At<uint32_t>(a, 128), 3u) << "nothing of the refused commit is applied";
 }
 
+TEST(Engine, AConflictIsFoundThoughTheCommittedPageWasDropped) {
+  Cluster c(3, {}, 64 * kMiB, 1);
+  std::byte* a = c[0].Map();
+  std::byte* b = c[1].Map();
+  At<uint32_t>(a, 128) = 3;
+  At<uint32_t>(b, 128) = 4;  // on a page of zeros that belongs to nobody yet
+  c.Assign(0, {0});          // node 1 drops the zeros and keeps its stores
+  ASSERT_EQ(c.Commit(0, {}, HP_PREPARE_FAIL_ON_CONFLICT).status, HP_OK);
+  int32_t s = HP_E_BUSY;
+  Eventually("the commit is judged", [&] { return (s = c.Commit(1, {}, HP_PREPARE_FAIL_ON_CONFLICT).status) != HP_E_BUSY; });
+  EXPECT_EQ(s, HP_E_CONFLICT);
+}
+
 TEST(Engine, ACommitOverThreeOwnersReachesAllNodes) {
   Cluster c(3);
   c.Assign(0, {0, 1, 2});
@@ -246,6 +259,34 @@ TEST(Engine, MisuseIsRefusedWithASentence) {
   std::vector<std::byte> much(33 * kMiB);
   EXPECT_EQ(hp_tx_write(c[0].engine(), tx, kDataset, 0, much.data(), much.size(), &error), HP_E_LIMIT);
   hp_tx_destroy(c[0].engine(), tx);
+}
+
+TEST(Engine, RandomMissesOfManyThreadsOnTwoNodesAreShort) {
+  constexpr uint64_t kPages = 6000;
+  Cluster c(3, {}, 32 * kMiB, 1);
+  std::byte* a = c[0].Map();
+  for (uint32_t chunk = 0; chunk < 6; chunk++) c.Assign(chunk, {0});
+  for (uint64_t p = 0; p < kPages; p++) At<uint64_t>(a, p * 4096) = p + 1;
+  ASSERT_EQ(c.Commit(0).status, HP_OK);
+  std::byte* maps[2] = {c[1].Map(), c[2].Map()};
+  std::vector<std::thread> threads;
+  std::atomic<uint64_t> wrong{0};
+  for (uint64_t n = 0; n < 2; n++)
+    for (uint64_t t = 0; t < 4; t++)
+      threads.emplace_back([&, n, t] {
+        for (uint64_t i = t; i < kPages; i += 4) {
+          uint64_t page = i * 2654435761u % kPages;
+          if (At<uint64_t>(maps[n], page * 4096) != page + 1) wrong++;
+        }
+      });
+  for (auto& t : threads) t.join();
+  EXPECT_EQ(wrong, 0u);
+  for (size_t n = 1; n < 3; n++) {
+    hp_stats s = c[n].Stats();
+    EXPECT_GT(s.misses, 1000u);
+    EXPECT_LT(s.miss_ns_max, 500'000'000u) << "a lost message or wake-up is only found by a time-out";
+    EXPECT_EQ(s.failed_faults, 0u);
+  }
 }
 
 TEST(Engine, ReadersAndWritersOnAllNodesLoseNothing) {

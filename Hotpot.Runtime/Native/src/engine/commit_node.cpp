@@ -22,6 +22,7 @@ Status Engine::Collect(Transaction& tx, DatasetId id, std::span<const hp_range> 
   for (const hp_range& r : ranges)
     if (Status s = CheckRange(*ds, r.offset, r.length); !s.ok()) return s;
   uint64_t found = 0;
+  std::vector<uint64_t> absent;
   for (const hp_range& r : ranges) {
     if (r.length == 0) continue;
     uint64_t first = r.offset / kPageSize, last = (r.offset + r.length - 1) / kPageSize;
@@ -37,7 +38,9 @@ Status Engine::Collect(Transaction& tx, DatasetId id, std::span<const hp_range> 
       HOTPOT_CHECK(present || twin != ds->twins.end());  // invariant 1: a private page has a base
       const std::byte* front = present ? ds->front->page(PageIndex(page)) : nullptr;
       const std::byte* base = twin != ds->twins.end() ? twin->second.get() : front;
-      CollectedPage out{in_chunk, chunk.VersionOf(in_chunk), {}, {}};
+      // The committed page went when the chunk's epoch changed. Whoever wants conflicts detected needs it: it is on its way for the next look.
+      if (!present) absent.push_back(page);
+      CollectedPage out{in_chunk, present ? chunk.VersionOf(in_chunk) : 0, {}, {}};
       size_t from = page == first ? r.offset % kPageSize : 0;
       size_t to = page == last ? (r.offset + r.length - 1) % kPageSize + 1 : kPageSize;
       DiffPage(base, mine, from, to, &out.runs);
@@ -69,6 +72,7 @@ Status Engine::Collect(Transaction& tx, DatasetId id, std::span<const hp_range> 
       }
     }
   }
+  if (!absent.empty()) Want(*ds, absent);
   tx.flags |= kRecordFromView;
   *bytes = found;
   return Status::Ok();
