@@ -1,0 +1,102 @@
+using System.Buffers.Binary;
+
+namespace Hotpot.Cluster.Tests;
+
+/// <summary>A silo dies at each phase of a commit: afterwards all of the commit is there on every node, or nothing of it.</summary>
+public sealed class CrashTests : IAsyncLifetime
+{
+    private const int ChunkBytes = 4 << 20;
+
+    private TestCluster _cluster = null!;
+
+    public async Task InitializeAsync() => _cluster = await TestCluster.StartAsync(3);
+
+    public async Task DisposeAsync() => await _cluster.DisposeAsync();
+
+    /// <summary>Node 0 commits; the owners of the three chunks are nodes 0, 1 and 2.</summary>
+    public static TheoryData<int, int, string[]> Phases => new()
+    {
+        { 0, 3, ["cn.after_stage", "cn.after_first_prepare", "cn.after_prepare", "cn.after_first_commit", "cn.after_commit"] },
+        { 1, 3, ["owner.after_stage", "owner.after_log", "owner.after_first_replicate", "owner.after_prepare", "owner.before_commit", "owner.after_apply"] },
+        { 2, 3, ["replica.before_log", "replica.after_log", "replica.after_durable", "replica.before_apply", "replica.after_apply"] },
+        { 1, 1, ["owner.after_stage", "owner.after_log", "owner.after_first_replicate", "owner.after_prepare", "owner.before_commit", "owner.after_apply"] },
+        { 0, 1, ["cn.after_stage", "cn.after_commit", "replica.after_log", "replica.after_apply"] },
+    };
+
+    [Theory]
+    [MemberData(nameof(Phases))]
+    public async Task ACommitIsAtomicWhenASiloDies(int victim, int owners, string[] points)
+    {
+        Dataset dataset = await _cluster.CreateAsync($"crash-{victim}-{owners}", 16 << 20, degree: 3);
+        // The first commit to a chunk makes the committing node its owner.
+        for (int chunk = 0; chunk < 3; chunk++)
+            await _cluster.On(chunk).StoreAndCommitAsync(dataset.Name, [Pages(chunk, 300, 1)], CommitOptions.Default);
+        int[] chunks = owners == 1 ? [1] : [0, 1, 2];
+        long value = 1;
+        int[] sizes = [1, 2, 300];
+        for (int round = 0; round < points.Length; round++)
+        {
+            string point = points[round];
+            int pages = sizes[round % sizes.Length];
+            long before = value;
+            // A settled starting point: the pages of this round hold one value on every node.
+            await _cluster.RetryAsync(
+                () => _cluster.On(0).StoreAndCommitAsync(dataset.Name, [.. chunks.Select(chunk => Pages(chunk, 300, before + 1))], CommitOptions.Default),
+                $"a commit succeeds before {point}");
+            before++;
+            long after = before + 1;
+            value = after;
+
+            NodeProcess dying = _cluster.Nodes[victim];
+            await _cluster.On(victim).ArmCrashAsync(point);
+            bool acknowledged = false;
+            try
+            {
+                await _cluster.On(0).StoreAndCommitAsync(dataset.Name, [.. chunks.Select(chunk => Pages(chunk, pages, after))],
+                    new CommitOptions { MinDegree = 2, Timeout = TimeSpan.FromSeconds(20) });
+                acknowledged = true;
+            }
+            catch (Exception failure) when (failure is HotpotException or OrleansException or TimeoutException)
+            {
+                Assert.True(victim == 0 || failure is HotpotException, $"{point}: the committing node lives, so its caller learns what happened, not {failure}");
+            }
+            await dying.WaitForExitAsync();
+
+            int[] survivors = [.. Enumerable.Range(0, 3).Where(node => node != victim)];
+            long settled = await SettledAsync(survivors[0], chunks, pages, before, after, dataset, point);
+            if (acknowledged)
+                Assert.Equal(after, settled);
+            Assert.Equal(settled, await SettledAsync(survivors[1], chunks, pages, before, after, dataset, point));
+
+            await _cluster.RestartAsync(victim);
+            await _cluster.WaitUntilHealthyAsync(dataset);
+            for (int node = 0; node < 3; node++)
+                Assert.Equal(settled, await SettledAsync(node, chunks, pages, before, after, dataset, point));
+        }
+    }
+
+    /// <summary>All pages have the old value, or all have the new one; which?</summary>
+    private async Task<long> SettledAsync(int node, int[] chunks, int pages, long before, long after, Dataset dataset, string point)
+    {
+        // Uncommitted stores stay visible where they were made, so the committed bytes are read.
+        HashSet<long> found = [];
+        foreach (int chunk in chunks)
+        {
+            byte[] bytes = await _cluster.RetryAsync(
+                () => _cluster.Grains.NodeGrain(_cluster.Nodes[node].Id).ReadAllAsync(dataset, (long)chunk * ChunkBytes, pages * 4096),
+                $"node {node} can read after {point}");
+            for (int page = 0; page < pages; page++)
+                found.Add(BinaryPrimitives.ReadInt64LittleEndian(bytes.AsSpan(page * 4096)));
+        }
+        long only = Assert.Single(found);
+        Assert.True(only == before || only == after, $"{point}: {only} is neither {before} nor {after}");
+        return only;
+    }
+
+    private static Store Pages(int chunk, int pages, long value)
+    {
+        byte[] bytes = new byte[8];
+        BinaryPrimitives.WriteInt64LittleEndian(bytes, value);
+        return new Store { Offset = (long)chunk * ChunkBytes, Bytes = bytes, Count = pages };
+    }
+}
