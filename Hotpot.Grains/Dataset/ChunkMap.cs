@@ -11,6 +11,9 @@ internal sealed class ChunkMap
     private readonly ChunkEntry?[] _entries;
     private readonly ulong[] _changedAt;
 
+    // Computed at the first use; a second thread that computes it too gets the same.
+    private ChunkMapCounts? _counts;
+
     private ChunkMap(ChunkEntry?[] entries, ulong[] changedAt, ulong version)
     {
         _entries = entries;
@@ -24,6 +27,9 @@ internal sealed class ChunkMap
     public uint ChunkCount => (uint)_entries.Length;
 
     public ChunkEntry? this[ChunkIndex chunk] => _entries[chunk.Value];
+
+    /// <summary>What maintenance asks at every look, so that a large map without work is not walked through each time.</summary>
+    public ChunkMapCounts Counts => _counts ??= Count();
 
     public IEnumerable<ChunkEntry> Assigned => _entries.Where(entry => entry is not null)!;
 
@@ -71,6 +77,25 @@ internal sealed class ChunkMap
             page.Add(entry);
         }
         return new ChunkMapPage { Version = Version, Entries = [.. page], Next = next };
+    }
+
+    private ChunkMapCounts Count()
+    {
+        ChunkMapCounts counts = new();
+        foreach (ChunkEntry? entry in _entries)
+        {
+            if (entry is null)
+                continue;
+            counts.Assigned++;
+            if (entry.Phase == ChunkPhase.Recovering)
+                counts.Recovering++;
+            if (entry.Owner.IsNone)
+                counts.Waiting++;
+            else
+                counts.Counted[entry.CountedReplicas]++;
+            counts.Joining += (uint)(entry.Replicas.Length - entry.CountedReplicas);
+        }
+        return counts;
     }
 
     /// <summary>

@@ -68,9 +68,9 @@ internal sealed partial class DatasetGrain
 
     private async Task<bool> RecoverSliceAsync()
     {
-        ChunkEntry[] recovering = [.. _map.Assigned.Where(entry => entry.Phase == ChunkPhase.Recovering && !entry.Owner.IsNone)];
-        if (recovering.Length == 0)
+        if (_map.Counts.Recovering == _map.Counts.Waiting)
             return false;
+        ChunkEntry[] recovering = [.. _map.Assigned.Where(entry => entry.Phase == ChunkPhase.Recovering && !entry.Owner.IsNone)];
         using System.Diagnostics.Activity? activity = HotpotDiagnostics.Activities.StartActivity("hotpot.recover");
         ChunkEntry[] slice =
         [

@@ -15,6 +15,8 @@ internal sealed partial class DatasetGrain
 
     private async Task<bool> PromoteSliceAsync()
     {
+        if (_map.Counts.Joining == 0)
+            return false;
         int slice = (int)Math.Clamp(PromoteSliceBytes >> Description.ChunkLog2, 1, RecoverSlice);
         ChunkEntry[] joining = [.. _map.Assigned.Where(entry => entry.Phase == ChunkPhase.Active && entry.JoiningMask != 0).Take(slice)];
         if (joining.Length == 0)
@@ -70,6 +72,9 @@ internal sealed partial class DatasetGrain
     private async Task<bool> RestoreSliceAsync()
     {
         NodeId[] candidates = [.. Usable()];
+        // Every entry counts as many replicas as it can have now: there is nothing to look for.
+        if (_map.Counts.Missing(Math.Min(Description.Degree, candidates.Length)) == 0)
+            return false;
         ChunkEntry[] restored =
         [
             .. _map.Assigned.Select(entry => ConfigurationDecision.Restore(entry, Id, Description.Degree, candidates)).OfType<ChunkEntry>().Take(RestoreSlice),

@@ -216,16 +216,16 @@ internal sealed partial class DatasetGrain(
     {
         if (state.State is not { IsDropped: false, Description: { } description })
             return new DatasetHealth();
-        ChunkEntry[] assigned = [.. _map.Assigned];
+        ChunkMapCounts counts = _map.Counts;
         return new DatasetHealth
         {
             MapVersion = _map.Version,
             Chunks = description.ChunkCount,
-            Assigned = (uint)assigned.Length,
-            Recovering = (uint)assigned.Count(entry => entry.Phase == ChunkPhase.Recovering),
-            Waiting = (uint)assigned.Count(entry => entry.Owner.IsNone),
-            Joining = (uint)assigned.Sum(entry => ConfigurationDecision.Joining(entry).Length),
-            ReplicasMissing = (uint)assigned.Sum(entry => Math.Max(0, description.Degree - (entry.Owner.IsNone ? 0 : entry.CountedReplicas))),
+            Assigned = counts.Assigned,
+            Recovering = counts.Recovering,
+            Waiting = counts.Waiting,
+            Joining = counts.Joining,
+            ReplicasMissing = counts.Missing(description.Degree),
             Members = [.. Members.Select(member => member.Node)],
             WorkLeft = workLeft,
         };

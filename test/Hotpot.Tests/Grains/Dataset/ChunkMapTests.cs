@@ -56,6 +56,18 @@ public sealed class ChunkMapTests
     });
 
     [Fact]
+    public void TheCountsAreThoseOfTheEntries() => ForAllMaps(map =>
+    {
+        ChunkEntry[] entries = [.. map.Assigned];
+        Assert.Equal((uint)entries.Length, map.Counts.Assigned);
+        Assert.Equal((uint)entries.Count(entry => entry.Phase == ChunkPhase.Recovering), map.Counts.Recovering);
+        Assert.Equal((uint)entries.Count(entry => entry.Owner.IsNone), map.Counts.Waiting);
+        Assert.Equal((uint)entries.Sum(entry => ConfigurationDecision.Joining(entry).Length), map.Counts.Joining);
+        for (int degree = 1; degree <= Limits.MaxDegree; degree++)
+            Assert.Equal((uint)entries.Sum(entry => Math.Max(0, degree - (entry.Owner.IsNone ? 0 : entry.CountedReplicas))), map.Counts.Missing(degree));
+    });
+
+    [Fact]
     public void EveryTruncationOfAStoredMapIsRefused()
     {
         byte[] bytes = ChunkMapCodec.Encode(ChunkMap.Empty(4).With([Entry([A, B], [C], epoch: 1, chunk: 1)]));

@@ -1,0 +1,117 @@
+using Hotpot.Grains.Node;
+using Hotpot.Runtime.Diagnostics;
+
+namespace Hotpot.Grains.Commit;
+
+// The phases of one attempt at its owners: stage, then prepare and commit, or abort. CommitDecision says what each answer means.
+internal sealed partial class Committer
+{
+    private async Task<AttemptResult?> StageAsync(INodeTransaction transaction, Participant[] participants)
+    {
+        Completion[] staged;
+        using (HotpotDiagnostics.BeginCommitPhase(CommitPhase.Stage))
+            staged = await Task.WhenAll(participants.Select(participant => transaction.StageAsync(participant.Dataset, participant.Owner).AsTask()));
+        int failed = Array.FindIndex(staged, completion => !completion.Succeeded);
+        if (failed < 0)
+            return null;
+        // Nothing is prepared, so nothing can come of it; the owners are told only so that they need not keep it until this node dies.
+        Participant[] reached = [.. participants.Where((_, i) => staged[i].Succeeded)];
+        foreach (Participant participant in reached)
+            _ = ConcludeInBackgroundAsync(transaction.Id, participant);
+        HotpotException error = staged[failed].ToException($"Sending the commit to node {participants[failed].Owner} failed");
+        CommitAction action = CommitDecision.After(CommitStep.Stage, staged[failed].Status, degreePossible: true);
+        return new AttemptResult(action, null, error);
+    }
+
+    private PrepareRequest Request(CommitWork work, CommitOptions options, TransactionId transaction, Participant participant, DateTimeOffset deadline)
+    {
+        TimeSpan left = deadline - time.GetUtcNow();
+        return new PrepareRequest
+        {
+            Transaction = transaction,
+            FailOnConflict = options.FailOnConflict,
+            MinDegree = MinDegree(Find(work, participant.Dataset), options),
+            LockTimeout = left <= TimeSpan.Zero ? TimeSpan.Zero : left < LongestLockWait ? left : LongestLockWait,
+            Ranges = work.DeclaredRanges(participant.Dataset),
+        };
+    }
+
+    private bool DegreePossible(PrepareRequest request) => cluster.Current.Live.Count >= request.MinDegree;
+
+    /// <summary>How an attempt that reached its owners ended: committed, with a degree for each participant, or a failure after which it can never commit.</summary>
+    private readonly record struct AttemptOutcome(int[] Degrees, AttemptResult? Failure)
+    {
+        public static AttemptOutcome Committed(params int[] degrees) => new(degrees, null);
+
+        public static AttemptOutcome Failed(AttemptResult failure) => new([], failure);
+    }
+
+    private async Task<AttemptOutcome> CommitSingleAsync(
+        CommitWork work, CommitOptions options, TransactionId transaction, Participant participant, DateTimeOffset deadline)
+    {
+        using HotpotDiagnostics.PhaseScope phase = HotpotDiagnostics.BeginCommitPhase(CommitPhase.Commit);
+        PrepareRequest request = Request(work, options, transaction, participant, deadline);
+        PhaseResult result = await CallAsync(() => grains.OwnerGrain(participant.Dataset, participant.Owner).CommitAsync(request));
+        CommitAction action = CommitDecision.AfterSingle(result, DegreePossible(request));
+        if (action == CommitAction.AskOutcome)
+        {
+            Conclusion conclusion = await ConcludeAllAsync(transaction, [participant], commit: true, deadline);
+            if (conclusion.Committed)
+                return AttemptOutcome.Committed(conclusion.Degrees);
+            return AttemptOutcome.Failed(Refusal(CommitAction.Refresh, result, request));
+        }
+        if (action == CommitAction.Proceed)
+        {
+            _ = ForgetAsync(transaction, [participant]);
+            return AttemptOutcome.Committed(result.Degree);
+        }
+        // Not prepared, so nothing can come of it; the owner is told so that it does not keep the record until this node dies.
+        _ = ConcludeInBackgroundAsync(transaction, participant);
+        return AttemptOutcome.Failed(Refusal(action, result, request));
+    }
+
+    private async Task<AttemptOutcome> CommitSeveralAsync(
+        CommitWork work, CommitOptions options, TransactionId transaction, Participant[] participants, DateTimeOffset deadline)
+    {
+        using (HotpotDiagnostics.BeginCommitPhase(CommitPhase.Prepare))
+        {
+            for (int i = 0; i < participants.Length; i++)
+            {
+                Participant participant = participants[i];
+                PrepareRequest request = Request(work, options, transaction, participant, deadline);
+                PhaseResult result = await CallAsync(() => grains.OwnerGrain(participant.Dataset, participant.Owner).PrepareAsync(request));
+                CommitAction action = CommitDecision.After(CommitStep.Prepare, result.Status, DegreePossible(request));
+                if (action != CommitAction.Proceed)
+                    return await AbortAsync(transaction, participants, Refusal(action, result, request), deadline);
+                if (i == 0)
+                    CrashPoint.Hit(CrashPoint.AfterFirstPrepare);
+            }
+        }
+        // The commit point: every participant has the record durably on all its replicas. From here on it can only commit.
+        CrashPoint.Hit(CrashPoint.AfterPrepare);
+        Conclusion conclusion;
+        using (HotpotDiagnostics.BeginCommitPhase(CommitPhase.Commit))
+            conclusion = await ConcludeAllAsync(transaction, participants, commit: true, deadline);
+        return conclusion.Committed
+            ? AttemptOutcome.Committed(conclusion.Degrees)
+            : AttemptOutcome.Failed(AttemptResult.Again(CommitAction.Refresh, HotpotStatus.Refused, $"Transaction {transaction} was settled as aborted."));
+    }
+
+    private async Task<AttemptOutcome> AbortAsync(TransactionId transaction, Participant[] participants, AttemptResult failure, DateTimeOffset deadline)
+    {
+        using HotpotDiagnostics.PhaseScope phase = HotpotDiagnostics.BeginCommitPhase(CommitPhase.Abort);
+        Conclusion conclusion = await ConcludeAllAsync(transaction, participants, commit: false, deadline);
+        // A prepare whose answer was lost may have been the last one missing, and recovery may have seen all of them and committed.
+        return conclusion.Committed ? AttemptOutcome.Committed(conclusion.Degrees) : AttemptOutcome.Failed(failure);
+    }
+
+    private static AttemptResult Refusal(CommitAction action, PhaseResult result, PrepareRequest request)
+    {
+        HotpotException error = result.Status == HotpotStatus.Degree
+            ? new DegreeException(result.Degree, request.MinDegree, committed: false)
+            : HotpotException.From(result.Status == HotpotStatus.Ok ? HotpotStatus.Refused : result.Status, result.Message);
+        if (result.Status == HotpotStatus.NotAcquired)
+            error = new NotAcquiredException(result.Message);
+        return new AttemptResult(action, null, error);
+    }
+}
