@@ -15,6 +15,11 @@ public static class HotpotClustering
     /// </summary>
     public static ISiloBuilder UseHotpotClustering(this ISiloBuilder builder, HotpotOptions options)
     {
+        builder.Configure<ClusterMembershipOptions>(membership =>
+        {
+            membership.ProbeTimeout = ProbeTimeout;
+            membership.MaxProbeTimeout = MaxProbeTimeout;
+        });
         switch (options.Clustering)
         {
             case ClusteringKind.Localhost:
@@ -69,6 +74,11 @@ public static class HotpotClustering
         _ => throw new HotpotConfigurationException(
             $"{SettingNames.Explain(nameof(options.Clustering))} is '{options.Clustering}'; choose Localhost or AdoNet."),
     };
+
+    // Orleans gives up a silo that hangs after NumMissedProbesLimit (3) times the longest probe: 60 seconds by default, longer than
+    // a load waits for its page and a commit for its owner. So, 15 seconds; one that dies is given up after two short probes.
+    private static readonly TimeSpan ProbeTimeout = TimeSpan.FromMilliseconds(2500);
+    private static readonly TimeSpan MaxProbeTimeout = TimeSpan.FromSeconds(5);
 
     // Orleans' development clustering keeps its membership in the memory of one silo, which all others find at this port.
     private const int LocalhostPrimaryPort = 11111;
