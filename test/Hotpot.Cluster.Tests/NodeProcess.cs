@@ -72,13 +72,13 @@ internal sealed partial class NodeProcess : IAsyncDisposable
     {
         using CancellationTokenSource limit = new(StartLimit);
         await _process.WaitForExitAsync(limit.Token);
+        await _logging;
     }
 
     public async ValueTask DisposeAsync()
     {
         if (!_process.HasExited)
             await KillAsync();
-        await _logging;
         _process.Dispose();
     }
 

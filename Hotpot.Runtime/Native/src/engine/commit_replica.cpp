@@ -94,6 +94,11 @@ void Engine::CheckDurable() {
     unanswered_[i] = unanswered_.back();
     unanswered_.pop_back();
   }
+  std::erase_if(applied_acks_, [&](const AppliedAck& ack) {
+    if (ack.lsn > durable) return false;  // a poisoned log never answers: the outcome of its marker is unknown
+    Ack(ack.peer, MessageType::kApply, ack.key);
+    return true;
+  });
   if (durable_seen_ == durable && !poisoned) return;
   durable_seen_ = durable;
   std::vector<TxKey> prepared, committed, failed;
@@ -159,12 +164,19 @@ void Engine::OnApply(NodeId peer, Reader reader) {
     stats_.refused_stale++;  // only the owner that sent the record, or recovery, decides it
     return;
   }
+  // Where others take part, the marker must be durable before the answer: once all have answered the outcome may be forgotten
+  // elsewhere, and a restart must not find the record undecided. With one participant the record itself is proof.
+  auto pending = pending_.find(key);
+  bool wait = pending != pending_.end() && !pending->second.record.single_participant();
   if (Status s = ApplyPending(key); !s.ok()) {
     std::fprintf(stderr, "hotpot: a committed record cannot be shown: %s\n", s.message.c_str());
     std::abort();  // an unanswered apply would hold the commit for ever; the log has the record, a restart replays it
   }
   CrashPoint("replica.after_apply");
-  Ack(peer, MessageType::kApply, key);
+  if (wait)
+    applied_acks_.push_back({log_->End(), peer, key});
+  else
+    Ack(peer, MessageType::kApply, key);
 }
 
 void Engine::OnAbort(NodeId peer, Reader reader) {

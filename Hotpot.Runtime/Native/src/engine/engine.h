@@ -354,6 +354,12 @@ class Engine final : public FabricEvents {
   std::list<TxKey> prepare_queue_;
   std::unordered_map<TxKey, PendingTx, TxKeyHash> pending_;
   std::vector<TxKey> unanswered_;  // pending records whose DURABLE waits for the log
+  struct AppliedAck {
+    Lsn lsn;
+    NodeId peer;
+    TxKey key;
+  };
+  std::vector<AppliedAck> applied_acks_;  // APPLIED answers that wait for the commit marker to be durable
   struct Known {
     Outcome outcome;
     uint32_t degree;
