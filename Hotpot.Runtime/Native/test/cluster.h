@@ -97,7 +97,15 @@ class Node {
   }
   uint64_t Base(uint64_t size) {
     // One address space for all nodes, so each has a place of its own, never used twice, in the region datasets live in.
+#ifdef __SANITIZE_THREAD__
+    static uint64_t next = 0x1000000000;  // the thread sanitizer keeps the product's region for itself and leaves this one to programs
+#else
+#ifdef __SANITIZE_THREAD__
+    static uint64_t next = 0x1000000000;  // The thread sanitizer keeps that region for itself, and leaves this one free.
+#else
     static uint64_t next = 0x200000000000;
+#endif
+#endif
     if (base_ == 0) {
       base_ = next;
       next += (size + (1024 * kMiB) - 1) / (1024 * kMiB) * (1024 * kMiB);
