@@ -100,11 +100,7 @@ class Node {
 #ifdef __SANITIZE_THREAD__
     static uint64_t next = 0x1000000000;  // the thread sanitizer keeps the product's region for itself and leaves this one to programs
 #else
-#ifdef __SANITIZE_THREAD__
-    static uint64_t next = 0x1000000000;  // The thread sanitizer keeps that region for itself, and leaves this one free.
-#else
     static uint64_t next = 0x200000000000;
-#endif
 #endif
     if (base_ == 0) {
       base_ = next;
