@@ -16,6 +16,11 @@ internal static class ClusterDown
         var only = new Option<string[]>("--node") { Description = "Stop only this node, such as node-2; may be repeated." };
         var kill = new Option<bool>("--kill") { Description = "Kill with SIGKILL, as a crash would: nothing is handed over or flushed." };
         var timeout = new Option<int>("--timeout") { Description = "Seconds that each silo may take to leave.", DefaultValueFactory = _ => 60 };
+        timeout.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int>() < 1)
+                result.AddError("--timeout must be at least 1 second.");
+        });
         var command = new Command("down", "Stops the silos of a cluster on this machine; their data stays for the next up.") { directory, only, kill, timeout };
         command.SetAction((parsed, cancellation) => CommandRunner.RunAsync(() => RunAsync(
             new ClusterFolder(parsed.GetValue(directory)!), parsed.GetValue(only) ?? [], parsed.GetValue(kill) ? ProcessSignal.Kill : ProcessSignal.Terminate,

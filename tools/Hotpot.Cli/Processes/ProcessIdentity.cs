@@ -27,7 +27,7 @@ internal sealed record ProcessIdentity(
         {
             stat = File.ReadAllText(string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/stat"));
         }
-        catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException or IOException)
+        catch (IOException)
         {
             // The kernel removes the file with the process, also between open and read: there is no such process.
             return null;
