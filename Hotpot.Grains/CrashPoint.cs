@@ -31,6 +31,6 @@ public static class CrashPoint
         using Process self = Process.GetCurrentProcess();
         self.Kill();
         // The signal is delivered asynchronously; nothing may happen between the point and the death.
-        Thread.Sleep(Timeout.Infinite);
+        Thread.CurrentThread.Join();
     }
 }

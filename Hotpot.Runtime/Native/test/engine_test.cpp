@@ -1,4 +1,6 @@
 // The native protocols between real engines: faults, commits, sharers, replicas, restarts.
+#include <signal.h>
+
 #include <atomic>
 #include <random>
 
@@ -207,6 +209,78 @@ TEST(Engine, EverythingAcknowledgedIsThereAfterARestart) {
     EXPECT_EQ(c[1].Read(0, 4 * kMiB), want);
     EXPECT_EQ(c[0].Read(0, 4 * kMiB), want);
   }
+}
+
+TEST(Engine, AMissIsServedByAReplicaWhenTheOwnerIsGoneAndNobodyHasSaidSoYet) {
+  Cluster c(3, {}, 64 * kMiB, 2);
+  c.Assign(0, {0, 1});
+  std::byte* a = c[0].Map();
+  for (uint64_t p = 0; p < 64; p++) At<uint64_t>(a, p * 4096) = p + 1;
+  ASSERT_EQ(c.Commit(0, {}, 0, 2).status, HP_OK);
+  std::byte* b = c[2].Map();
+  ASSERT_EQ(At<uint64_t>(b, 0), 1u);  // cached from the owner
+  c[0].Stop();                        // no map, no membership, no managed code: only the link is gone
+  for (uint64_t p = 0; p < 64; p++) ASSERT_EQ(At<uint64_t>(b, p * 4096), p + 1);
+  EXPECT_EQ(c[2].Stats().failed_faults, 0u);
+}
+
+TEST(Engine, AFetcherLearnsOfANewOwnerWithTheRefusal) {
+  Cluster c(3, {}, 64 * kMiB, 2);
+  c.Assign(0, {0, 1});
+  std::byte* a = c[0].Map();
+  At<uint64_t>(a, 4096) = 7;
+  ASSERT_EQ(c.Commit(0, {}, 0, 2).status, HP_OK);
+  hp_chunk_entry moved = c.Entry(0, 2, {1, 0});
+  hp_error error{};
+  for (size_t n : {0u, 1u}) ASSERT_EQ(hp_map_apply(c[n].engine(), kDataset, &moved, 1, &error), HP_OK) << error.message;
+  std::byte* b = c[2].Map();  // node 2 was not told
+  EXPECT_EQ(At<uint64_t>(b, 4096), 7u);
+  EXPECT_EQ(c[2].Stats().failed_faults, 0u);
+}
+
+TEST(Engine, APageThatNobodyCanServeEndsInABusError) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        NodeOptions options;
+        options.miss_timeout_ms = 300;
+        Cluster c(2, options, 64 * kMiB, 1);
+        c.Assign(0, {0});
+        std::byte* a = c[0].Map();
+        At<uint64_t>(a, 0) = 7;
+        c.Commit(0);
+        std::byte* b = c[1].Map();
+        c[0].Stop();
+        signal(SIGBUS, SIG_DFL);
+        uint64_t never = At<uint64_t>(b, 0);
+        std::exit(static_cast<int>(never));
+      },
+      ::testing::KilledBySignal(SIGBUS), "could not be had from any node");
+}
+
+TEST(Engine, AChainOfCheckpointsKeepsEverything) {
+  NodeOptions options;
+  options.checkpoint_log_bytes = 2 * kMiB;
+  Cluster c(2, options, 64 * kMiB, 2);
+  c.Assign(0, {0, 1});
+  c.Assign(1, {1, 0});
+  std::mt19937_64 random(23);
+  std::vector<std::byte> want(8 * kMiB);
+  for (int i = 0; i < 400; i++) {
+    std::vector<std::byte> bytes(random() % 60000 + 1);
+    uint64_t offset = random() % (8 * kMiB - bytes.size());
+    for (auto& b : bytes) b = static_cast<std::byte>(random());
+    ASSERT_EQ(c.Write(static_cast<size_t>(i) % 2, offset, bytes.data(), bytes.size()).status, HP_OK);
+    std::memcpy(want.data() + offset, bytes.data(), bytes.size());
+  }
+  EXPECT_GT(c[0].Stats().checkpoints, 0u);
+  for (size_t n = 0; n < 2; n++) c[n].Stop();
+  for (size_t n = 0; n < 2; n++) c[n].Start();
+  c.Connect();
+  for (size_t n = 0; n < 2; n++) c.Open(c[n]);
+  c.Install(c.Entry(0, 2, {0, 1}));
+  c.Install(c.Entry(1, 2, {1, 0}));
+  for (size_t n = 0; n < 2; n++) EXPECT_EQ(c[n].Read(0, 8 * kMiB), want) << "node " << n;
 }
 
 TEST(Engine, ALaggingReplicaIsSynchronised) {
