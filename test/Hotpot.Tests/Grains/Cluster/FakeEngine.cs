@@ -359,7 +359,10 @@ internal sealed class FakeEngine : INodeEngine
             {
                 ChunkIndex chunk = description.ChunkOf(offset + i);
                 if (!_map.TryGetValue((dataset, chunk), out ChunkEntry? entry))
+                {
+                    to.Span[i] = 0;  // Nobody's chunk is zero, whatever the caller's buffer held.
                     continue;
+                }
                 if (entry.Phase != ChunkPhase.Active || _fabric.Link(this, entry.Owner) is not { } owner)
                     throw new PageUnreachableException($"Chunk {chunk} is not served now; try again.");
                 to.Span[i] = owner._disk.Chunks[(dataset, chunk)].Bytes[(offset + i) & (description.ChunkBytes - 1)];
