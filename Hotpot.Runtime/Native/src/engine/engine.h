@@ -403,7 +403,7 @@ class Engine final : public FabricEvents {
 // Bounds, with their arithmetic.
 constexpr size_t kKnownMax = 16384;        // outcomes remembered: 16384 x ~64 B = 1 MiB; in-doubt transactions are settled within seconds
 constexpr size_t kFetchPagesMax = 256;     // pages per FETCH: 1 MiB answers
-constexpr size_t kOwnedMax = 16384;        // staged or prepared at one owner; with HP_MAX_TX_BYTES each they are bounded by kStagedBytesMax too
+constexpr size_t kOwnedMax = 16384;        // transactions staged or prepared at one owner; their bytes are bounded only one by one, by HP_MAX_TX_BYTES
 constexpr size_t kSyncMessagePages = 512;  // 2 MiB per SYNC_PAGES message
 constexpr size_t kCheckpointSlice = 256;   // pages written per turn of a checkpoint: 1 MiB, about 0.3 ms
 
