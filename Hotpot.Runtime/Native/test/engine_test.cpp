@@ -130,6 +130,72 @@ TEST(Engine, AStoreOfTheOldValueDuringACommitIsAStore) {
   EXPECT_EQ(c[1].Read(100, 1)[0], std::byte{0});
 }
 
+TEST(Engine, AStoreOfTheOldValueDuringACommitSurvivesAForeignCommit) {
+  Cluster c(2, {}, 64 * kMiB, 2);
+  c.Assign(0, {1, 0});
+  std::byte* a = c[0].Map();
+  At<uint32_t>(a, 100) = 1;
+  hp_tx* tx = nullptr;
+  hp_txid id{};
+  hp_error error{};
+  uint64_t bytes = 0;
+  ASSERT_EQ(hp_tx_create(c[0].engine(), &tx, &id, &error), HP_OK);
+  ASSERT_EQ(hp_tx_collect(c[0].engine(), tx, kDataset, nullptr, 0, &bytes, &error), HP_OK);
+  At<uint32_t>(a, 100) = 0;  // the page looks as if nothing had been stored, but the commit under way says otherwise
+  uint32_t two = 2;
+  ASSERT_EQ(c.Write(1, 200, &two, sizeof two).status, HP_OK);
+  ASSERT_EQ(c.CommitTx(0, tx, id).status, HP_OK);
+  hp_tx_destroy(c[0].engine(), tx);
+  EXPECT_EQ(At<uint32_t>(a, 100), 0u);
+  ASSERT_EQ(c.Commit(0).status, HP_OK);
+  EXPECT_EQ(c[1].Read(100, 1)[0], std::byte{0});
+  EXPECT_EQ(At<uint32_t>(a, 200), 2u);
+  EXPECT_EQ(c[0].Stats().twins, 0u);
+}
+
+TEST(Engine, APageThatACommitLeftCleanShowsWhatOthersCommittedMeanwhile) {
+  Cluster c(2, {}, 64 * kMiB, 2);
+  c.Assign(0, {1, 0});
+  std::byte* a = c[0].Map();
+  At<uint32_t>(a, 100) = 1;
+  hp_tx* tx = nullptr;
+  hp_txid id{};
+  hp_error error{};
+  uint64_t bytes = 0;
+  ASSERT_EQ(hp_tx_create(c[0].engine(), &tx, &id, &error), HP_OK);
+  ASSERT_EQ(hp_tx_collect(c[0].engine(), tx, kDataset, nullptr, 0, &bytes, &error), HP_OK);
+  At<uint32_t>(a, 100) = 0;
+  uint32_t two = 2;
+  ASSERT_EQ(c.Write(1, 200, &two, sizeof two).status, HP_OK);
+  hp_tx_destroy(c[0].engine(), tx);  // given up before anything was staged
+  EXPECT_EQ(At<uint32_t>(a, 200), 2u) << "nothing is stored in the page that is not committed";
+  EXPECT_EQ(c[0].Stats().twins, 0u);
+}
+
+TEST(Engine, ALoadDuringAnOwnCommitNeverGoesBack) {
+  Cluster c(2, {}, 64 * kMiB, 2);
+  c.Assign(0, {0, 1});
+  std::byte* a = c[0].Map();
+  std::atomic<uint64_t> stored{0};
+  std::atomic<bool> stop{false};
+  uint64_t went_back = 0;
+  std::thread loader([&] {
+    while (!stop) {
+      uint64_t least = stored;
+      if (At<uint64_t>(a, 0) < least) went_back++;
+    }
+  });
+  for (uint64_t i = 1; i <= 300; i++) {
+    At<uint64_t>(a, 0) = i;
+    stored = i;
+    ASSERT_EQ(c.Write(1, 8, &i, sizeof i).status, HP_OK);  // the private page gets a twin
+    ASSERT_EQ(c.Commit(0).status, HP_OK);                  // and goes, since it equals the twin now
+  }
+  stop = true;
+  loader.join();
+  EXPECT_EQ(went_back, 0u);
+}
+
 TEST(Engine, FailOnConflictRefusesTheSameBytesOnly) {
   Cluster c(2, {}, 64 * kMiB, 2);
   c.Assign(0, {0, 1});
@@ -370,18 +436,23 @@ TEST(Engine, ReadersAndWritersOnAllNodesLoseNothing) {
   // Each node adds to its own counters, eight to a page, in pages that all nodes share, while it commits again and again.
   std::atomic<bool> stop{false};
   std::vector<std::thread> storers;
-  std::atomic<uint64_t> added[3]{};
+  std::atomic<uint64_t> added[3]{}, wrong{0};
   for (uint64_t n = 0; n < 3; n++)
     storers.emplace_back([&, n] {
+      uint64_t stored[120]{};
       for (uint64_t i = 0; !stop; i++) {
         uint64_t where = (i % 3) * 4 * kMiB + (i % 40) * 4096 + n * 8;
-        At<uint64_t>(maps[n], where) = At<uint64_t>(maps[n], where) + 1;
+        uint64_t loaded = At<uint64_t>(maps[n], where);
+        if (loaded != stored[i % 120]) wrong++;  // a load shows what this node stored last
+        stored[i % 120] = loaded + 1;
+        At<uint64_t>(maps[n], where) = loaded + 1;
         added[n]++;
       }
     });
   for (int round = 0; round < 60; round++) ASSERT_EQ(c.Commit(static_cast<size_t>(round) % 3).status, HP_OK);
   stop = true;
   for (auto& t : storers) t.join();
+  EXPECT_EQ(wrong, 0u);
   for (size_t n = 0; n < 3; n++) ASSERT_EQ(c.Commit(n).status, HP_OK);
   for (size_t reader = 0; reader < 3; reader++) {
     uint64_t sum[3]{};

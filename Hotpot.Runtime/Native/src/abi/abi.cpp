@@ -200,7 +200,11 @@ int32_t hp_tx_stage(hp_engine* e, hp_tx* tx, uint64_t dataset, uint64_t owner, u
     return e->engine->Call([&] { return e->engine->Stage(tx->tx, DatasetId(dataset), NodeId(owner), token); });
   });
 }
-void hp_tx_destroy(hp_engine*, hp_tx* tx) { delete tx; }
+void hp_tx_destroy(hp_engine* e, hp_tx* tx) {
+  if (!tx) return;
+  e->engine->Call([&] { return e->engine->Release(tx->tx), 0; });
+  delete tx;
+}
 
 int32_t hp_owner_prepare(hp_engine* e, hp_txid tx, uint64_t dataset, uint32_t flags, uint32_t min_degree, uint32_t timeout_ms, uint64_t token) {
   return Guard(nullptr, [&] { return e->engine->Call([&] { return e->engine->Prepare(Key(e, tx, dataset), flags, min_degree, timeout_ms, token); }); });

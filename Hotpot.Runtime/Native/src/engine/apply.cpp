@@ -14,6 +14,10 @@
 //
 // A kept private page that equals the front after its own commit stays: writers that stay pay no second copy. The last column holds only while the
 // private page is the one that the commit was diffed from (Page::dropped_at); after a discard the commit is like one from another node.
+//
+// Two orders matter. Loads go on during a freeze, so a private page with bytes of the commit is dropped only after the front has them: else a load
+// would go back in time. And while another commit of this node with deltas of the page is under way (Dataset::collected), an equal page is a store of
+// the old value on top of that commit and is kept as a different one is; the end of that transaction looks again (Release).
 #include <algorithm>
 
 #include "engine/engine.h"
@@ -32,29 +36,40 @@ void Engine::DropTwin(Dataset& ds, Page& page, uint64_t number) {
   ds.twins.erase(number);
 }
 
+// Before a base changes: drops the private page if it holds no store, else keeps its base apart.
+void Engine::KeepOrDrop(Dataset& ds, Page& page, PageIndex number, Freeze& freeze) {
+  auto twin = ds.twins.find(number.value);
+  const std::byte* base = twin != ds.twins.end() ? twin->second.get() : ds.front->page(number);
+  if (!ds.collected.contains(number.value) && freeze.Settle(number, base) == FrozenPage::kDropped) {
+    DropTwin(ds, page, number.value);
+  } else if (twin == ds.twins.end()) {
+    auto copy = std::make_unique<std::byte[]>(kPageSize);
+    std::memcpy(copy.get(), base, kPageSize);
+    ds.twins.emplace(number.value, std::move(copy));
+  }
+}
+
 void Engine::ApplyPageFrozen(Dataset& ds, uint64_t number, const std::vector<Run>& runs, Bytes bytes, Freeze* freeze, uint64_t own) {
   PageIndex page(number);
   Page& p = ds.At(ds.ChunkOf(number)).pages[ds.InChunk(number)];
   std::byte* front = static_cast<PageState>(p.state) == PageState::kPresent ? ds.front->page(page) : nullptr;
-  auto twin = ds.twins.find(number);
   bool is_private = freeze && freeze->IsPrivate(page);
   bool ours = own != 0 && own >= p.dropped_at;  // the private page still is the one the transaction was diffed from
-  if (!is_private) {
-    if (twin != ds.twins.end()) DropTwin(ds, p, number);  // its private page was discarded
-  } else if (!ours) {
-    HOTPOT_CHECK(front || twin != ds.twins.end());
-    if (freeze->Settle(page, twin != ds.twins.end() ? twin->second.get() : front) == FrozenPage::kDropped) {
-      DropTwin(ds, p, number);
-    } else if (twin == ds.twins.end()) {
-      auto copy = std::make_unique<std::byte[]>(kPageSize);
-      std::memcpy(copy.get(), front, kPageSize);
-      ds.twins.emplace(number, std::move(copy));
-    }
-  } else if (twin != ds.twins.end()) {
-    ApplyRuns(twin->second.get(), runs, bytes);
-    if (freeze->Settle(page, twin->second.get()) == FrozenPage::kDropped) DropTwin(ds, p, number);
+  if (is_private && !ours) {
+    HOTPOT_CHECK(front || ds.twins.contains(number));
+    KeepOrDrop(ds, p, page, *freeze);
   }
   if (front) ApplyRuns(front, runs, bytes);
+  auto twin = ds.twins.find(number);
+  if (twin == ds.twins.end()) return;
+  if (!is_private) {
+    DropTwin(ds, p, number);  // its private page was discarded
+  } else if (ours) {
+    ApplyRuns(twin->second.get(), runs, bytes);
+    auto under_way = ds.collected.find(number);
+    bool alone = under_way == ds.collected.end() || under_way->second == 1;
+    if (alone && freeze->Settle(page, twin->second.get()) == FrozenPage::kDropped) DropTwin(ds, p, number);
+  }
 }
 
 // Applies one committed part: on the owner, a replica or a sharer. Pages a mere sharer does not have are left alone.

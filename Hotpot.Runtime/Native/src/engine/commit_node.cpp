@@ -69,6 +69,8 @@ Status Engine::Collect(Transaction& tx, DatasetId id, std::span<const hp_range> 
         for (const Run& run : at->runs) at->bytes.insert(at->bytes.end(), image.begin() + run.offset, image.begin() + run.offset + run.length);
       } else {
         pages.insert(at, std::move(out));
+        tx.collected.emplace_back(id, page);
+        ds->collected[page]++;
       }
     }
   }
@@ -76,6 +78,24 @@ Status Engine::Collect(Transaction& tx, DatasetId id, std::span<const hp_range> 
   tx.flags |= kRecordFromView;
   *bytes = found;
   return Status::Ok();
+}
+
+// A page kept only because of this transaction may hold no store any more.
+void Engine::Release(Transaction& tx) {
+  for (auto [id, page] : std::exchange(tx.collected, {})) {
+    auto it = datasets_.find(id);
+    if (it == datasets_.end()) continue;
+    Dataset& ds = *it->second;
+    auto count = ds.collected.find(page);
+    if (count == ds.collected.end()) continue;  // the dataset was dropped and created again meanwhile
+    if (--count->second > 0) continue;
+    ds.collected.erase(count);
+    auto twin = ds.twins.find(page);
+    if (twin == ds.twins.end()) continue;
+    std::optional<Freeze> freeze;
+    if (Status s = BeginFreeze(ds, page, 1, &freeze); !s.ok() || !freeze) continue;  // looked at again when the page changes next
+    if (freeze->Settle(PageIndex(page), twin->second.get()) == FrozenPage::kDropped) DropTwin(ds, ds.At(ds.ChunkOf(page)).pages[ds.InChunk(page)], page);
+  }
 }
 
 Status Engine::Write(Transaction& tx, DatasetId id, uint64_t offset, Bytes from) {

@@ -153,6 +153,7 @@ struct Transaction {
   uint32_t flags = 0;
   uint64_t bytes = 0;
   std::map<std::pair<DatasetId, ChunkIndex>, std::vector<CollectedPage>> parts;
+  std::vector<std::pair<DatasetId, uint64_t>> collected;  // what it counts for in Dataset::collected
 };
 
 class Engine final : public FabricEvents {
@@ -196,6 +197,7 @@ class Engine final : public FabricEvents {
   Status Write(Transaction& tx, DatasetId id, uint64_t offset, Bytes from);
   std::vector<hp_tx_part> Parts(const Transaction& tx);
   Status Stage(const Transaction& tx, DatasetId id, NodeId owner, uint64_t token);
+  void Release(Transaction& tx);  // once, when the caller is through with it, whatever became of it
 
   Status Prepare(TxKey key, uint32_t flags, uint32_t min_degree, uint32_t timeout_ms, uint64_t token);
   Status Commit(TxKey key, uint64_t token);
@@ -261,6 +263,7 @@ class Engine final : public FabricEvents {
   Status ApplyPart(Dataset& ds, const ParsedPart& part, uint64_t own);
   void ApplyPageFrozen(Dataset& ds, uint64_t number, const std::vector<Run>& runs, Bytes bytes, Freeze* freeze, uint64_t own);
   void DropTwin(Dataset& ds, Page& page, uint64_t number);
+  void KeepOrDrop(Dataset& ds, Page& page, PageIndex number, Freeze& freeze);
   Status BeginFreeze(Dataset& ds, uint64_t first, uint64_t count, std::optional<Freeze>* out);
   Status ApplyImage(Dataset& ds, Chunk& chunk, uint32_t page, const std::byte* bytes, uint64_t version);
   void MarkDirty(Dataset& ds, Chunk& chunk, uint32_t page);

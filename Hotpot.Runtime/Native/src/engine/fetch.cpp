@@ -325,15 +325,7 @@ void Engine::DropCached(Dataset& ds, Chunk& chunk) {
       std::vector<PageIndex> privates = freeze->private_pages();  // Settle takes out what it drops
       for (PageIndex page : privates) {
         if (StateOf(chunk.pages[page.value - first_page]) != PageState::kPresent) continue;
-        const std::byte* base = ds.front->page(page);
-        auto twin = ds.twins.find(page.value);
-        if (freeze->Settle(page, twin != ds.twins.end() ? twin->second.get() : base) == FrozenPage::kDropped) {
-          DropTwin(ds, chunk.pages[page.value - first_page], page.value);
-        } else if (twin == ds.twins.end()) {
-          auto copy = std::make_unique<std::byte[]>(kPageSize);
-          std::memcpy(copy.get(), base, kPageSize);
-          ds.twins.emplace(page.value, std::move(copy));
-        }
+        KeepOrDrop(ds, chunk.pages[page.value - first_page], page, *freeze);
       }
     }
     for (uint32_t i : present) {

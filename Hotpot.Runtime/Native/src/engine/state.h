@@ -103,6 +103,7 @@ struct Dataset {
 
   std::vector<std::unique_ptr<Chunk>> chunks;  // by index; null = never touched here
   std::unordered_map<uint64_t, std::unique_ptr<std::byte[]>> twins;  // page -> what the private page was copied from, plus own commits
+  std::unordered_map<uint64_t, uint32_t> collected;  // page -> this node's live transactions that hold deltas of its private page
   std::unordered_map<uint64_t, Fault> faults;    // page -> sleeping threads
   std::unordered_map<uint64_t, TxKey> locks;     // owner: page -> prepared transaction
   std::vector<uint64_t> dirty;                   // pages to write at the next checkpoint
