@@ -30,11 +30,11 @@ public interface INodeGrain : IGrainWithStringKey
     Task<TransactionParticipant[]> GetPendingAsync();
 
     /// <summary>
-    /// What this node knows of a transaction's part on one chunk. With <paramref name="refuse"/> an unknown transaction is refused for
-    /// ever, durably, and the answer is <see cref="TransactionOutcome.Aborted"/>.
+    /// What this node knows of a transaction's part on one chunk, durably. A transaction that it refuses because of the question is reported
+    /// as <see cref="TransactionOutcome.Aborted"/>.
     /// </summary>
     [Alias("GetOutcome")]
-    Task<TransactionOutcome> GetOutcomeAsync(TransactionId transaction, DatasetId dataset, ChunkIndex chunk, bool refuse);
+    Task<TransactionOutcome> GetOutcomeAsync(TransactionId transaction, DatasetId dataset, ChunkIndex chunk, OutcomeQuestion question);
 
     /// <summary>Decides a pending transaction on this node alone. Idempotent.</summary>
     [Alias("Settle")]

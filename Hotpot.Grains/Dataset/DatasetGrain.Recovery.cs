@@ -28,9 +28,11 @@ namespace Hotpot.Grains.Dataset;
 // A participant whose chunk waits for a node: the verdict is Wait; the chunks it touches here stay RECOVERING until that node returns,
 // because it may hold the only proof that the transaction was acknowledged.
 //
-// Potential weakness: between the verdict (commit, on the evidence of one replica) and the copying in step 4 the transaction may be prepared on
-// that replica alone; its death in that window aborts there what another chunk has committed. It takes two deaths within one slice, and
-// only a commit that was never acknowledged can be torn by it.
+// The commit node may be alive, lose an answer, and abort what is about to be committed here. So before a verdict to commit is carried out every node that has
+// the record is made to *claim* it: from then on it takes an abort from recovery alone. A node that aborted first says so, and then the verdict is abort.
+//
+// Potential weakness: a failure is told to the application when every replica that could be reached has refused the transaction. A replica that was cut
+// off at that moment and is alone left after the next crash may still commit it, whole.
 internal sealed partial class DatasetGrain
 {
     /// <summary>Chunks of one slice: a bound on what one call asks nodes to report, a few hundred KiB, and as many as fit one message of the map.</summary>
@@ -164,29 +166,42 @@ internal sealed partial class DatasetGrain
 
     private async Task<Verdict> DecideAsync(PendingTransaction transaction)
     {
-        List<PartOutcome> outcomes = [];
-        List<((DatasetId Dataset, ChunkIndex Chunk) Part, NodeId[] Replicas)> absent = [];
+        Dictionary<(DatasetId, ChunkIndex), NodeId[]> replicas = [];
         foreach ((DatasetId Dataset, ChunkIndex Chunk) part in transaction.Parts)
+            replicas[part] = await CountedReplicasAsync(part);
+        Verdict verdict = RecoveryDecision.Settle(await AskAllAsync(transaction, replicas, OutcomeQuestion.Look));
+        // Between two questions a record may have arrived, or have been aborted, after all. An answer to the question that makes the verdict binding counts.
+        while (verdict != Verdict.Wait)
         {
-            NodeId[] replicas = await CountedReplicasAsync(part);
-            PartOutcome outcome = RecoveryDecision.Combine(await AskAsync(transaction.Id, part, replicas, refuse: false));
-            if (outcome == PartOutcome.Refused)
-                absent.Add((part, replicas));
-            else
-                outcomes.Add(outcome);
+            Verdict asked = verdict;
+            verdict = RecoveryDecision.Settle(
+                await AskAllAsync(transaction, replicas, asked == Verdict.Commit ? OutcomeQuestion.Claim : OutcomeQuestion.Refuse));
+            if (verdict == asked)
+                break;
         }
-        // A transaction that some chunk knows to be committed needs no refusal; refusing it would contradict that.
-        if (outcomes.Contains(PartOutcome.Committed))
-            return Verdict.Commit;
-        // Between the two questions the record may have arrived after all; the second answer counts.
-        foreach (var (part, replicas) in absent)
-            outcomes.Add(RecoveryDecision.Combine(await AskAsync(transaction.Id, part, replicas, refuse: true)));
-        return RecoveryDecision.Settle(outcomes);
+        return verdict;
+    }
+
+    /// <summary>What became of each part. Nodes that are no replicas (any more) but have the record are heard as witnesses of its end.</summary>
+    private async Task<PartOutcome[]> AskAllAsync(
+        PendingTransaction transaction, Dictionary<(DatasetId Dataset, ChunkIndex Chunk), NodeId[]> replicas, OutcomeQuestion question)
+    {
+        List<PartOutcome> outcomes = [];
+        foreach (((DatasetId Dataset, ChunkIndex Chunk) part, NodeId[] counted) in replicas)
+        {
+            TransactionOutcome[] answers = await AskAsync(transaction.Id, part, counted, question);
+            NodeId[] others = [.. transaction.PendingOn.Except(counted)];
+            TransactionOutcome[] witnessed = await AskAsync(
+                transaction.Id, part, others, question == OutcomeQuestion.Claim ? OutcomeQuestion.Claim : OutcomeQuestion.Look);
+            outcomes.Add(RecoveryDecision.Combine(
+                [.. answers, .. witnessed.Where(outcome => outcome is TransactionOutcome.Committed or TransactionOutcome.Aborted)]));
+        }
+        return [.. outcomes];
     }
 
     private async Task<TransactionOutcome[]> AskAsync(
-        TransactionId transaction, (DatasetId Dataset, ChunkIndex Chunk) part, NodeId[] replicas, bool refuse) =>
-        await Task.WhenAll(replicas.Select(node => GrainFactory.NodeGrain(node).GetOutcomeAsync(transaction, part.Dataset, part.Chunk, refuse)));
+        TransactionId transaction, (DatasetId Dataset, ChunkIndex Chunk) part, NodeId[] replicas, OutcomeQuestion question) =>
+        await Task.WhenAll(replicas.Select(node => GrainFactory.NodeGrain(node).GetOutcomeAsync(transaction, part.Dataset, part.Chunk, question)));
 
     /// <summary>Empty when the chunk waits for a node. A dataset that is gone has no say: its part counts as refused by nobody.</summary>
     private async Task<NodeId[]> CountedReplicasAsync((DatasetId Dataset, ChunkIndex Chunk) part)

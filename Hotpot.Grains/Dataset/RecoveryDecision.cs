@@ -13,9 +13,10 @@ internal enum PartOutcome
     /// <summary>No counted replica of the chunk is here to say.</summary>
     Unreachable,
 
-    /// <summary>Nobody has it, and every replica asked refuses it from now on.</summary>
+    /// <summary>Some replica lacks it, so it was never prepared.</summary>
     Refused,
 
+    /// <summary>Every replica that is here has it.</summary>
     Prepared,
     Aborted,
     Committed,
@@ -37,9 +38,10 @@ internal enum Verdict
 //     has another id, so it cannot be mistaken for one.) Complete replicas with a lower sequence, and incomplete ones, are behind.
 //
 //   Combine          what the replicas of one chunk say -> the part's outcome; the strongest word wins
-//     Committed > Aborted > Prepared > Unknown (= Refused), nobody asked = Unreachable
+//     Committed > Aborted > Unknown (= Refused) > Prepared, nobody asked = Unreachable
 //     Committed first, because an acknowledgement may rest on it; Aborted before Prepared, because whoever aborted at one replica decided
-//     before the others heard of it.
+//     before the others heard of it; Unknown before Prepared, because a participant is prepared only when every replica has the record: one that
+//     lacks it proves that the commit point was not passed. So a part that commits is held by all its replicas, and any one of them can die next.
 //
 //   Settle           the parts of one transaction -> the verdict
 //     any Committed                            | commit: its commit point was passed
@@ -70,8 +72,8 @@ internal static class RecoveryDecision
         { Count: 0 } => PartOutcome.Unreachable,
         _ when answers.Contains(TransactionOutcome.Committed) => PartOutcome.Committed,
         _ when answers.Contains(TransactionOutcome.Aborted) => PartOutcome.Aborted,
-        _ when answers.Contains(TransactionOutcome.Prepared) => PartOutcome.Prepared,
-        _ => PartOutcome.Refused,
+        _ when answers.Contains(TransactionOutcome.Unknown) => PartOutcome.Refused,
+        _ => PartOutcome.Prepared,
     };
 
     public static Verdict Settle(IReadOnlyCollection<PartOutcome> parts) => parts switch

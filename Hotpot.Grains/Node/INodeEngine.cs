@@ -32,7 +32,7 @@ internal interface INodeEngine
 
     TransactionParticipant[] Pending();
 
-    Task<TransactionOutcome> OutcomeAsync(TransactionId transaction, DatasetId dataset, ChunkIndex chunk, bool refuse);
+    Task<TransactionOutcome> OutcomeAsync(TransactionId transaction, DatasetId dataset, ChunkIndex chunk, OutcomeQuestion question);
 
     Task SettleAsync(TransactionId transaction, bool commit);
 
@@ -94,8 +94,8 @@ internal sealed class NativeNodeEngine(Engine engine) : INodeEngine
 
     public TransactionParticipant[] Pending() => engine.Pending();
 
-    public Task<TransactionOutcome> OutcomeAsync(TransactionId transaction, DatasetId dataset, ChunkIndex chunk, bool refuse) =>
-        engine.OutcomeAsync(transaction, dataset, chunk, refuse);
+    public Task<TransactionOutcome> OutcomeAsync(TransactionId transaction, DatasetId dataset, ChunkIndex chunk, OutcomeQuestion question) =>
+        engine.OutcomeAsync(transaction, dataset, chunk, question);
 
     public Task SettleAsync(TransactionId transaction, bool commit) => engine.SettleAsync(transaction, commit);
 

@@ -54,8 +54,8 @@ internal sealed class NodeGrain(
 
     public Task<TransactionParticipant[]> GetPendingAsync() => Task.FromResult(engine.Pending());
 
-    public Task<TransactionOutcome> GetOutcomeAsync(TransactionId transaction, DatasetId dataset, ChunkIndex chunk, bool refuse) =>
-        engine.OutcomeAsync(transaction, dataset, chunk, refuse);
+    public Task<TransactionOutcome> GetOutcomeAsync(TransactionId transaction, DatasetId dataset, ChunkIndex chunk, OutcomeQuestion question) =>
+        engine.OutcomeAsync(transaction, dataset, chunk, question);
 
     public Task SettleAsync(TransactionId transaction, bool commit) => engine.SettleAsync(transaction, commit);
 

@@ -18,22 +18,22 @@ public sealed unsafe partial class Engine
         "The pending transactions could not be listed");
 
     /// <summary>
-    /// Blocking. What this node knows of a transaction's part on one chunk. With <paramref name="refuse"/> an unknown
-    /// transaction is refused for ever, durably, before this returns.
+    /// Blocking. What this node knows of a transaction's part on one chunk. What it answers, and what
+    /// <paramref name="question"/> makes it promise, is durable before this returns.
     /// </summary>
-    public TransactionOutcome Outcome(TransactionId transaction, DatasetId dataset, ChunkIndex chunk, bool refuse)
+    public TransactionOutcome Outcome(TransactionId transaction, DatasetId dataset, ChunkIndex chunk, OutcomeQuestion question)
     {
         uint outcome = 0;
         NativeStatus.Check(
-            RecoveryInterop.Outcome(_handle, HpTransactionId.From(transaction), dataset.Value, chunk.Value, refuse ? 1u : 0u, &outcome),
+            RecoveryInterop.Outcome(_handle, HpTransactionId.From(transaction), dataset.Value, chunk.Value, (uint)question, &outcome),
             $"The outcome of transaction {transaction} is not known");
         return (TransactionOutcome)outcome;
     }
 
     /// <inheritdoc cref="Outcome"/>
     public Task<TransactionOutcome> OutcomeAsync(
-        TransactionId transaction, DatasetId dataset, ChunkIndex chunk, bool refuse, CancellationToken cancellationToken = default) =>
-        Task.Run(() => Outcome(transaction, dataset, chunk, refuse), cancellationToken);
+        TransactionId transaction, DatasetId dataset, ChunkIndex chunk, OutcomeQuestion question, CancellationToken cancellationToken = default) =>
+        Task.Run(() => Outcome(transaction, dataset, chunk, question), cancellationToken);
 
     /// <summary>Blocking. Decides a pending transaction on this node alone: applies or drops it, durably; idempotent.</summary>
     public void Settle(TransactionId transaction, bool commit)

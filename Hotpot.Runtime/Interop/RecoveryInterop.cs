@@ -51,7 +51,7 @@ internal static unsafe partial class RecoveryInterop
     public static partial int Pending(EngineHandle engine, HpTransactionParticipant* participants, uint* count);
 
     [LibraryImport(Libhotpot.Name, EntryPoint = "hp_tx_outcome")]
-    public static partial int Outcome(EngineHandle engine, HpTransactionId transaction, ulong dataset, uint chunk, uint refuse, uint* outcome);
+    public static partial int Outcome(EngineHandle engine, HpTransactionId transaction, ulong dataset, uint chunk, uint ask, uint* outcome);
 
     [LibraryImport(Libhotpot.Name, EntryPoint = "hp_settle")]
     public static partial int Settle(EngineHandle engine, HpTransactionId transaction, uint commit, HpError* error);

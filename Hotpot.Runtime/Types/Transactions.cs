@@ -30,10 +30,25 @@ public readonly record struct TransactionParticipant
     [Id(3)] public bool PreparedHere { get; init; }
 }
 
+/// <summary>How a node is asked for an outcome (hp_ask).</summary>
+public enum OutcomeQuestion
+{
+    /// <summary>Changes nothing.</summary>
+    Look = 0,
+
+    /// <summary>What is not prepared there is refused for ever, durably.</summary>
+    Refuse = 1,
+
+    /// <summary>What is prepared there is from now on decided by recovery alone; its commit node cannot abort it any more.</summary>
+    Claim = 2,
+}
+
 /// <summary>What a node knows about a transaction's part on one chunk (hp_outcome).</summary>
 public enum TransactionOutcome
 {
     Unknown = 0,
+
+    /// <summary>Durable at a replica; at the owner: durable at every replica.</summary>
     Prepared = 1,
     Committed = 2,
     Aborted = 3,

@@ -268,8 +268,11 @@ typedef struct hp_tx_participant {
 HP_API int32_t hp_pending(hp_engine *engine, hp_tx_participant *out, uint32_t *count);
 
 typedef enum hp_outcome { HP_OUTCOME_UNKNOWN = 0, HP_OUTCOME_PREPARED = 1, HP_OUTCOME_COMMITTED = 2, HP_OUTCOME_ABORTED = 3 } hp_outcome;
-/* What this node knows of a transaction's part on one chunk. With refuse != 0 an unknown transaction is refused for ever (and durably). BLOCKING. */
-HP_API int32_t hp_tx_outcome(hp_engine *engine, hp_txid tx, uint64_t dataset, uint32_t chunk, uint32_t refuse, uint32_t *outcome);
+/* LOOK changes nothing. REFUSE: what is not prepared here is refused for ever, durably. CLAIM: what is prepared here is from now on decided by hp_settle
+   alone; an abort of its commit node is answered with HP_E_BUSY. */
+typedef enum hp_ask { HP_ASK_LOOK = 0, HP_ASK_REFUSE = 1, HP_ASK_CLAIM = 2 } hp_ask;
+/* What this node knows of a transaction's part on one chunk, durably. At an owner PREPARED means: on all replicas. BLOCKING. */
+HP_API int32_t hp_tx_outcome(hp_engine *engine, hp_txid tx, uint64_t dataset, uint32_t chunk, uint32_t ask, uint32_t *outcome);
 /* BLOCKING. Decides a pending transaction on this node alone: applies or drops it, durably. Idempotent. */
 HP_API int32_t hp_settle(hp_engine *engine, hp_txid tx, uint32_t commit, hp_error *error);
 /* ASYNC. Makes this node's copy of the chunk equal to that of `source` (which must be a complete replica), durably. value = pages copied. */

@@ -176,17 +176,18 @@ TEST(Engine, ALoadDuringAnOwnCommitNeverGoesBack) {
   Cluster c(2, {}, 64 * kMiB, 2);
   c.Assign(0, {0, 1});
   std::byte* a = c[0].Map();
+  std::atomic_ref<uint64_t> counter(*reinterpret_cast<uint64_t*>(a));
   std::atomic<uint64_t> stored{0};
   std::atomic<bool> stop{false};
   uint64_t went_back = 0;
   std::thread loader([&] {
     while (!stop) {
       uint64_t least = stored;
-      if (At<uint64_t>(a, 0) < least) went_back++;
+      if (counter.load() < least) went_back++;
     }
   });
   for (uint64_t i = 1; i <= 300; i++) {
-    At<uint64_t>(a, 0) = i;
+    counter = i;
     stored = i;
     ASSERT_EQ(c.Write(1, 8, &i, sizeof i).status, HP_OK);  // the private page gets a twin
     ASSERT_EQ(c.Commit(0).status, HP_OK);                  // and goes, since it equals the twin now

@@ -165,11 +165,11 @@ public sealed class EngineTests : IAsyncLifetime
         TransactionParticipant participant = Assert.Single(engine.Pending());
         Assert.Equal((transaction.Id, dataset.Id, true), (participant.Transaction, participant.Dataset, participant.PreparedHere));
         Assert.Equal(1, Assert.Single(engine.ChunkStates(dataset.Id), state => state.Pending > 0).Pending);
-        Assert.Equal(TransactionOutcome.Prepared, engine.Outcome(transaction.Id, dataset.Id, new ChunkIndex(0), refuse: false));
+        Assert.Equal(TransactionOutcome.Prepared, engine.Outcome(transaction.Id, dataset.Id, new ChunkIndex(0), OutcomeQuestion.Look));
 
         engine.Settle(transaction.Id, commit: true);
         Assert.Empty(engine.Pending());
-        Assert.Equal(TransactionOutcome.Committed, engine.Outcome(transaction.Id, dataset.Id, new ChunkIndex(0), refuse: false));
+        Assert.Equal(TransactionOutcome.Committed, engine.Outcome(transaction.Id, dataset.Id, new ChunkIndex(0), OutcomeQuestion.Look));
         Assert.Equal(5, Read(engine, dataset.Id, 0));
     }
 

@@ -6,7 +6,12 @@
 //   kPreparing --durable here and on every replica--> kPrepared    the commit point of this participant
 //   kPrepared  --commit-----------------------------> kCommitting  applied here, unlocked; replicas apply, sharers get deltas
 //   kCommitting--every replica and sharer answered--> (forgotten; the outcome is remembered)
-//   kStaged, kQueued, kPreparing, kPrepared --abort or failure--> (forgotten; refused for ever)
+//   kStaged, kQueued       --abort or failure-------> (forgotten; refused for ever)
+//   kPreparing, kPrepared  --abort or failure-------> kAborting    unlocked, refused for ever; replicas drop the record
+//   kAborting  --every reachable replica answered---> (forgotten)
+//
+// Whoever asked learns of a failure only after kAborting: a failure that was told and then undone by the recovery of a replica that still had the record
+// would be a lie. A prepared transaction that recovery has claimed, or whose chunks have a newer configuration, is decided by recovery (hp_settle) alone.
 //
 // A prepare needs *every* node of the chunk's configuration, joining ones too: a replica left out now could be the only survivor later and would not
 // know what it lacks. So a lost replica fails prepares until a new configuration leaves it out.
@@ -96,6 +101,9 @@ Status Engine::Prepare(TxKey key, uint32_t flags, uint32_t min_degree, uint32_t 
     case TxState::kPrepared:
     case TxState::kCommitting:
       Complete(token, HP_OK, tx.degree);
+      break;
+    case TxState::kAborting:
+      Complete(token, HP_E_REFUSED);
       break;
   }
   return Status::Ok();
@@ -226,20 +234,40 @@ void Engine::CheckPrepared(TxKey key, OwnedTx& tx) {
 
 void Engine::FailPrepare(TxKey key, hp_status status) {
   auto it = owned_.find(key);
-  if (it == owned_.end()) return;
-  OwnedTx tx = std::move(it->second);
-  owned_.erase(it);
+  if (it == owned_.end() || it->second.state >= TxState::kCommitting) return;
+  OwnedTx& tx = it->second;
   prepare_queue_.remove(key);
   Remember(key, Outcome::kAborted, 0);
   stats_.aborts++;
-  if (tx.state == TxState::kPreparing || tx.state == TxState::kPrepared) {
-    if (Status s = LogOutcome(key, false); !s.ok()) std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
+  bool logged = tx.state == TxState::kPreparing || tx.state == TxState::kPrepared;
+  for (uint64_t token : std::exchange(tx.commit_tokens, {})) Complete(token, HP_E_REFUSED);
+  tx.failure = status;
+  tx.state = TxState::kAborting;
+  tx.waiting.clear();
+  if (logged) {
+    if (Status s = LogOutcome(key, false); !s.ok())
+      std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
+    else
+      tx.decided = log_->End();
     if (auto ds = datasets_.find(key.dataset); ds != datasets_.end()) ReleaseLocks(*ds->second, tx);
-    for (NodeId r : tx.replicas) SendControl(r, key, false);
+    for (NodeId r : tx.replicas) {
+      SendControl(r, key, false);
+      if (IsUp(r)) tx.waiting.insert(r);
+    }
   }
-  for (uint64_t token : tx.prepare_tokens) Complete(token, status, tx.degree);
-  for (uint64_t token : tx.commit_tokens) Complete(token, HP_E_REFUSED);
+  CheckAborted(key);
   TryPrepareQueue();
+}
+
+void Engine::CheckAborted(TxKey key) {
+  auto it = owned_.find(key);
+  if (it == owned_.end() || it->second.state != TxState::kAborting) return;
+  OwnedTx& tx = it->second;
+  // A poisoned log will never say that the marker is durable; what the replicas answered has to do.
+  if (!tx.waiting.empty() || (!log_->Poisoned() && log_->DurableUpTo() < tx.decided)) return;
+  for (uint64_t token : tx.prepare_tokens) Complete(token, tx.failure, tx.degree);
+  for (uint64_t token : tx.abort_tokens) Complete(token, HP_OK);
+  owned_.erase(it);
 }
 
 void Engine::ReleaseLocks(Dataset& ds, OwnedTx& tx) {
@@ -289,6 +317,9 @@ Status Engine::Commit(TxKey key, uint64_t token) {
       }
       case TxState::kCommitting:
         tx.commit_tokens.push_back(token);
+        break;
+      case TxState::kAborting:
+        Complete(token, HP_E_REFUSED);
         break;
       default:
         Complete(token, HP_E_INVALID);
@@ -376,22 +407,43 @@ void Engine::OnAck(NodeId peer, Reader reader) {
     if (it != owned_.end()) it->second.pushed.erase(peer);
   } else {
     if (p) p->unacked.erase(key);
-    if (it != owned_.end() && it->second.state == TxState::kCommitting) it->second.waiting.erase(peer);
+    if (it != owned_.end() && it->second.state >= TxState::kCommitting) it->second.waiting.erase(peer);
   }
   CheckCommitted(key);
+  CheckAborted(key);
+}
+
+// True when the prepared transaction is no longer its commit node's to abort.
+bool Engine::UnderRecovery(Dataset& ds, TxKey key, const OwnedTx& tx) const {
+  return tx.claimed || (tx.state == TxState::kPrepared && CheckParts(ds, tx) != HP_OK) ||
+         std::any_of(pending_.begin(), pending_.end(), [&](const auto& p) { return p.second.claimed && p.first.Whole() == key.Whole(); });
 }
 
 Status Engine::Abort(TxKey key, uint64_t token) {
+  if (auto it = owned_.find(key); it != owned_.end()) {
+    OwnedTx& tx = it->second;
+    auto ds = datasets_.find(key.dataset);
+    if (tx.state == TxState::kCommitting) {
+      Complete(token, HP_E_INVALID);
+    } else if (ds != datasets_.end() && UnderRecovery(*ds->second, key, tx)) {
+      Complete(token, HP_E_BUSY);
+    } else {
+      tx.abort_tokens.push_back(token);
+      FailPrepare(key, HP_E_REFUSED);
+    }
+    return Status::Ok();
+  }
   if (auto known = known_.find(key.Whole()); known != known_.end()) {
     Complete(token, known->second.outcome == Outcome::kAborted ? HP_OK : HP_E_INVALID);
     return Status::Ok();
   }
-  if (auto it = owned_.find(key); it != owned_.end()) {
-    FailPrepare(key, HP_E_REFUSED);
-  } else {
-    Remember(key, Outcome::kAborted, 0);
-    if (Status s = LogOutcome(key, false); !s.ok()) return s;
+  // Prepared here under a former owner, this node's last life included: only recovery can know what the other replicas have.
+  if (std::any_of(pending_.begin(), pending_.end(), [&](const auto& p) { return p.first.Whole() == key.Whole(); })) {
+    Complete(token, HP_E_BUSY);
+    return Status::Ok();
   }
+  Remember(key, Outcome::kAborted, 0);
+  if (Status s = LogOutcome(key, false); !s.ok()) return s;
   Complete(token, HP_OK);
   return Status::Ok();
 }
@@ -399,8 +451,7 @@ Status Engine::Abort(TxKey key, uint64_t token) {
 void Engine::Forget(TxKey key) {
   // Aborted ones are kept: "refused for ever" must outlive a late message of its commit node.
   if (auto known = known_.find(key.Whole()); known != known_.end() && known->second.outcome == Outcome::kCommitted && !owned_.contains(key)) {
-    known_.erase(known);
-    std::erase(known_order_, key.Whole());
+    known_.erase(known);  // its place in known_order_ passes by itself
   }
 }
 

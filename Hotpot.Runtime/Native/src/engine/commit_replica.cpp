@@ -94,22 +94,24 @@ void Engine::CheckDurable() {
     unanswered_[i] = unanswered_.back();
     unanswered_.pop_back();
   }
-  std::erase_if(applied_acks_, [&](const AppliedAck& ack) {
+  std::erase_if(outcome_acks_, [&](const OutcomeAck& ack) {
     if (ack.lsn > durable) return false;  // a poisoned log never answers: the outcome of its marker is unknown
-    Ack(ack.peer, MessageType::kApply, ack.key);
+    Ack(ack.peer, ack.answered, ack.key);
     return true;
   });
   if (durable_seen_ == durable && !poisoned) return;
   durable_seen_ = durable;
-  std::vector<TxKey> prepared, committed, failed;
+  std::vector<TxKey> prepared, committed, aborted, failed;
   for (auto& [key, tx] : owned_) {
     if (tx.state == TxState::kPreparing && !tx.logged_durable) (poisoned && tx.logged > durable ? failed : prepared).push_back(key);
     if (tx.state == TxState::kCommitting) committed.push_back(key);
+    if (tx.state == TxState::kAborting) aborted.push_back(key);
   }
   for (TxKey key : failed) FailPrepare(key, HP_E_POISONED);
   for (TxKey key : prepared)
     if (auto it = owned_.find(key); it != owned_.end()) CheckPrepared(key, it->second);
   for (TxKey key : committed) CheckCommitted(key);
+  for (TxKey key : aborted) CheckAborted(key);
   for (size_t i = 0; i < syncs_durable_.size();) {
     SyncDone done = syncs_durable_[i];
     if (done.lsn > durable && !poisoned) {
@@ -174,7 +176,7 @@ void Engine::OnApply(NodeId peer, Reader reader) {
   }
   CrashPoint("replica.after_apply");
   if (wait)
-    applied_acks_.push_back({log_->End(), peer, key});
+    outcome_acks_.push_back({log_->End(), peer, MessageType::kApply, key});
   else
     Ack(peer, MessageType::kApply, key);
 }
@@ -186,12 +188,18 @@ void Engine::OnAbort(NodeId peer, Reader reader) {
     return;
   }
   TxKey key = FromWire(wire);
-  if (auto it = pending_.find(key); it != pending_.end() && it->second.from == peer) {
-    if (Status s = LogOutcome(key, false); !s.ok()) std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
-    Remember(key, Outcome::kAborted, 0);
-    pending_.erase(it);
+  auto it = pending_.find(key);
+  if (it == pending_.end()) return Ack(peer, MessageType::kAbort, key);
+  if (it->second.from != peer || it->second.claimed) {
+    stats_.refused_stale++;  // recovery decides it, and may have decided to commit
+    it->second.abort_asked |= it->second.from == peer;
+    return;
   }
-  Ack(peer, MessageType::kAbort, key);
+  if (Status s = LogOutcome(key, false); !s.ok()) std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
+  Remember(key, Outcome::kAborted, 0);
+  pending_.erase(it);
+  outcome_acks_.push_back({log_->End(), peer, MessageType::kAbort, key});
+  CheckDurable();
 }
 
 void Engine::OnPush(NodeId peer, const MessageHead& head, Reader reader) {

@@ -34,11 +34,13 @@ std::vector<hp_tx_participant> Engine::PendingParticipants() {
   };
   for (const auto& [key, tx] : pending_) list(key, tx.record);
   for (const auto& [key, tx] : owned_)
-    if (tx.state == TxState::kPreparing || tx.state == TxState::kPrepared) list(key, tx.record);
+    if (tx.state >= TxState::kPreparing && tx.state != TxState::kCommitting) list(key, tx.record);  // one that aborts is a witness
   return out;
 }
 
-Status Engine::TxOutcome(TxKey key, ChunkIndex chunk, bool refuse, hp_outcome* out) {
+// An owner that is still preparing answers UNKNOWN: some replica may lack the record, and a broken link may abort it any moment. Prepared is
+// final until the commit node decides; and claimed, until recovery does.
+Status Engine::TxOutcome(TxKey key, ChunkIndex chunk, hp_ask ask, hp_outcome* out) {
   auto has = [&](const Record& record) {
     return std::any_of(record.parts().begin(), record.parts().end(), [&](const ParsedPart& part) { return part.chunk == chunk; });
   };
@@ -47,23 +49,25 @@ Status Engine::TxOutcome(TxKey key, ChunkIndex chunk, bool refuse, hp_outcome* o
     *out = known->second.outcome == Outcome::kCommitted ? HP_OUTCOME_COMMITTED : HP_OUTCOME_ABORTED;
     return Status::Ok();
   }
-  for (const auto& [other, pending] : pending_) {
+  for (auto& [other, pending] : pending_) {
     if (other.Whole() != key.Whole() || !has(pending.record)) continue;
     *out = HP_OUTCOME_PREPARED;
+    pending.claimed |= ask == HP_ASK_CLAIM;
     return Status::Ok();
   }
   auto it = owned_.find(key);
-  if (it != owned_.end() && it->second.state >= TxState::kPreparing) {
+  if (it != owned_.end() && it->second.state == TxState::kPrepared && has(it->second.record)) {
     *out = HP_OUTCOME_PREPARED;
+    it->second.claimed |= ask == HP_ASK_CLAIM;
     return Status::Ok();
   }
-  if (!refuse) return Status::Ok();
+  if (ask != HP_ASK_REFUSE) return Status::Ok();
   *out = HP_OUTCOME_ABORTED;
   if (it != owned_.end()) {
-    FailPrepare(key, HP_E_REFUSED);  // staged or in line: it never gets further
-  } else {
-    Remember(key, Outcome::kAborted, 0);
+    FailPrepare(key, HP_E_REFUSED);  // staged, in line or preparing: it never gets further
+    return Status::Ok();
   }
+  Remember(key, Outcome::kAborted, 0);
   return LogOutcome(key, false);
 }
 
@@ -78,23 +82,23 @@ Status Engine::Settle(TxId tx, bool commit) {
     } else {
       if (Status s = LogOutcome(key, false); !s.ok()) return s;
       Remember(key, Outcome::kAborted, 0);
+      const PendingTx& pending = pending_.at(key);
+      if (pending.abort_asked) outcome_acks_.push_back({log_->End(), pending.from, MessageType::kAbort, key});
       pending_.erase(key);
     }
   }
   here.clear();
   for (const auto& [key, owned] : owned_)
-    if (key.tx == tx && owned.state != TxState::kCommitting) here.push_back(key);
+    if (key.tx == tx && owned.state < TxState::kCommitting) here.push_back(key);
   for (TxKey key : here) {
     OwnedTx& owned = owned_.at(key);
     if (!commit) {
       FailPrepare(key, HP_E_REFUSED);
       continue;
     }
-    if (owned.state != TxState::kPrepared && owned.state != TxState::kPreparing)
+    if (owned.state != TxState::kPrepared)
       return Status::Error(HP_E_INVALID, "A transaction that was never prepared here cannot be committed by recovery.");
     // Replicas are settled by recovery too, so the usual answers suffice: those that have it apply, the others acknowledge.
-    for (uint64_t token : std::exchange(owned.prepare_tokens, {})) Complete(token, HP_OK, owned.degree);
-    owned.state = TxState::kPrepared;
     StartCommit(*datasets_.at(key.dataset), key, owned);
   }
   return Status::Ok();

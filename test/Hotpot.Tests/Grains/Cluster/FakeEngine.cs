@@ -296,7 +296,7 @@ internal sealed class FakeEngine : INodeEngine
         }
     }
 
-    public Task<TransactionOutcome> OutcomeAsync(TransactionId transaction, DatasetId dataset, ChunkIndex chunk, bool refuse)
+    public Task<TransactionOutcome> OutcomeAsync(TransactionId transaction, DatasetId dataset, ChunkIndex chunk, OutcomeQuestion question)
     {
         lock (_fabric.Turn)
         {
@@ -306,7 +306,7 @@ internal sealed class FakeEngine : INodeEngine
                 return Task.FromResult(known);
             if (_disk.Pending.Any(pair => pair.Key.Transaction == transaction && pair.Key.Dataset == dataset && pair.Value.Parts.Any(part => part.Chunk == chunk)))
                 return Task.FromResult(TransactionOutcome.Prepared);
-            if (!refuse)
+            if (question != OutcomeQuestion.Refuse)
                 return Task.FromResult(TransactionOutcome.Unknown);
             _staged.Remove(key);
             _disk.Outcomes[key] = TransactionOutcome.Aborted;

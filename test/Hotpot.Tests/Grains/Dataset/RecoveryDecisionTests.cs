@@ -59,8 +59,8 @@ public sealed class RecoveryDecisionTests
                 PartOutcome expected = answers.Length == 0 ? PartOutcome.Unreachable
                     : Array.IndexOf(answers, TransactionOutcome.Committed) >= 0 ? PartOutcome.Committed
                     : Array.IndexOf(answers, TransactionOutcome.Aborted) >= 0 ? PartOutcome.Aborted
-                    : Array.IndexOf(answers, TransactionOutcome.Prepared) >= 0 ? PartOutcome.Prepared
-                    : PartOutcome.Refused;
+                    : Array.IndexOf(answers, TransactionOutcome.Unknown) >= 0 ? PartOutcome.Refused
+                    : PartOutcome.Prepared;
                 Assert.Equal(expected, RecoveryDecision.Combine(answers));
             }
         }

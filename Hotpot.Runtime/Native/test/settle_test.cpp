@@ -1,0 +1,92 @@
+// What a participant answers about a prepared transaction, and who may decide it: its commit node, until recovery claims it.
+#include "cluster.h"
+
+namespace {
+using namespace hotpot::testing_support;
+
+class Settling : public ::testing::Test {
+ protected:
+  // Node 0 commits eight bytes of a chunk that node 1 owns and nodes 2 and 0 replicate; the record is prepared and undecided.
+  void SetUp() override {
+    c_.Assign(0, {1, 2, 0});
+    hp_error error{};
+    ASSERT_EQ(hp_tx_create(c_[0].engine(), &tx_, &id_, &error), HP_OK);
+    ASSERT_EQ(hp_tx_write(c_[0].engine(), tx_, kDataset, 64, &kValue, sizeof kValue, &error), HP_OK);
+    uint64_t staged = c_[0].NextToken();
+    ASSERT_EQ(hp_tx_stage(c_[0].engine(), tx_, kDataset, c_[1].id(), staged, &error), HP_OK) << error.message;
+    ASSERT_EQ(c_[0].Wait(staged).status, HP_OK);
+    uint64_t prepared = c_[1].NextToken();
+    ASSERT_EQ(hp_owner_prepare(c_[1].engine(), id_, kDataset, 0, 3, 2000, prepared), HP_OK);
+    ASSERT_EQ(c_[1].Wait(prepared).status, HP_OK);
+  }
+  void TearDown() override { hp_tx_destroy(c_[0].engine(), tx_); }
+
+  uint32_t Ask(size_t node, hp_ask how) {
+    uint32_t outcome = 99;
+    EXPECT_EQ(hp_tx_outcome(c_[node].engine(), id_, kDataset, 0, how, &outcome), HP_OK);
+    return outcome;
+  }
+  int32_t AbortAt(size_t node) {
+    uint64_t token = c_[node].NextToken();
+    EXPECT_EQ(hp_owner_abort(c_[node].engine(), id_, kDataset, token), HP_OK);
+    return c_[node].Wait(token).status;
+  }
+  uint64_t ValueOn(size_t node) {
+    uint64_t v;
+    std::memcpy(&v, c_[node].Read(64, sizeof v).data(), sizeof v);
+    return v;
+  }
+
+  static constexpr uint64_t kValue = 0x1234;
+  Cluster c_{3};
+  hp_tx* tx_ = nullptr;
+  hp_txid id_{};
+};
+
+TEST_F(Settling, AnAbortIsAnsweredWhenEveryReplicaRefusesTheTransaction) {
+  ASSERT_EQ(AbortAt(1), HP_OK);
+  for (size_t node : {0u, 1u, 2u}) EXPECT_EQ(Ask(node, HP_ASK_LOOK), HP_OUTCOME_ABORTED) << node;
+  EXPECT_EQ(ValueOn(2), 0u);
+}
+
+TEST_F(Settling, WhatIsPreparedIsNotRefused) {
+  for (size_t node : {0u, 1u, 2u}) EXPECT_EQ(Ask(node, HP_ASK_REFUSE), HP_OUTCOME_PREPARED) << node;
+  EXPECT_EQ(AbortAt(1), HP_OK) << "without a claim it is the commit node's to decide";
+}
+
+TEST_F(Settling, WhatRecoveryClaimedItsCommitNodeCannotAbort) {
+  for (size_t node : {0u, 1u, 2u}) EXPECT_EQ(Ask(node, HP_ASK_CLAIM), HP_OUTCOME_PREPARED) << node;
+  EXPECT_EQ(AbortAt(1), HP_E_BUSY);
+  hp_error error{};
+  for (size_t node : {2u, 0u, 1u}) ASSERT_EQ(hp_settle(c_[node].engine(), id_, 1, &error), HP_OK) << error.message;
+  for (size_t node : {0u, 1u, 2u}) {
+    EXPECT_EQ(Ask(node, HP_ASK_LOOK), HP_OUTCOME_COMMITTED) << node;
+    EXPECT_EQ(ValueOn(node), kValue) << node;
+  }
+  EXPECT_EQ(AbortAt(1), HP_E_INVALID);
+}
+
+TEST_F(Settling, AReplicaThatWasClaimedDoesNotHeedTheOwnersAbort) {
+  EXPECT_EQ(Ask(2, HP_ASK_CLAIM), HP_OUTCOME_PREPARED);
+  uint64_t token = c_[1].NextToken();
+  EXPECT_EQ(hp_owner_abort(c_[1].engine(), id_, kDataset, token), HP_OK);
+  Eventually("the other replica has refused it", [&] { return Ask(0, HP_ASK_LOOK) == HP_OUTCOME_ABORTED; });
+  Eventually("the owner's abort came and was counted", [&] { return c_[2].Stats().refused_stale > 0; });
+  EXPECT_EQ(Ask(2, HP_ASK_LOOK), HP_OUTCOME_PREPARED);
+  // The owner is a witness now, so the verdict is abort.
+  EXPECT_EQ(Ask(1, HP_ASK_CLAIM), HP_OUTCOME_ABORTED);
+  hp_error error{};
+  ASSERT_EQ(hp_settle(c_[2].engine(), id_, 0, &error), HP_OK) << error.message;
+  EXPECT_EQ(Ask(2, HP_ASK_LOOK), HP_OUTCOME_ABORTED);
+  EXPECT_EQ(c_[1].Wait(token).status, HP_OK);
+}
+
+TEST_F(Settling, ANewOwnerDoesNotAbortWhatWasPreparedUnderTheOldOne) {
+  hp_chunk_entry moved = c_.Entry(0, 2, {2, 0}, HP_CHUNK_RECOVERING);
+  c_.Install(moved);
+  EXPECT_EQ(AbortAt(2), HP_E_BUSY);
+  EXPECT_EQ(AbortAt(1), HP_E_BUSY) << "nor does the old one, whose configuration is gone";
+  EXPECT_EQ(Ask(2, HP_ASK_LOOK), HP_OUTCOME_PREPARED);
+}
+
+}  // namespace
