@@ -7,11 +7,15 @@ namespace Hotpot.Actors;
 /// <summary>
 /// The client of a cluster of this machine. It has one connection, to any active silo, which passes its calls on. When
 /// the silo goes, the calls that are under way end in <see cref="SiloUnavailableException"/>, and the next call
-/// connects to another.
+/// connects to another. A silo that stands still keeps its connections open, so the client also looks into the
+/// membership table, where the other silos declare it dead.
 /// </summary>
 internal sealed partial class ClientRuntime : ICallRouter, IHandshakeOwner, IDisposable
 {
     private static readonly TimeSpan LookAgainAfter = TimeSpan.FromMilliseconds(50);
+
+    // A look costs one listing of a small directory.
+    private static readonly TimeSpan LookAtSiloEvery = TimeSpan.FromMilliseconds(500);
 
     private readonly ClusterDirectory _directory;
     private readonly MembershipTable _table;
@@ -144,6 +148,7 @@ internal sealed partial class ClientRuntime : ICallRouter, IHandshakeOwner, IDis
                     {
                         _connection = await Connector.ConnectAsync(_directory, silo, _hello, this, cancellationToken).ConfigureAwait(false);
                         LogConnected(silo);
+                        _ = WatchAsync(_connection, silo);
                         return _connection;
                     }
                     catch (SiloUnavailableException exception)
@@ -158,6 +163,29 @@ internal sealed partial class ClientRuntime : ICallRouter, IHandshakeOwner, IDis
         finally
         {
             _connecting.Release();
+        }
+    }
+
+    /// <summary>Ends with the connection, or ends the connection when its silo has been declared dead.</summary>
+    private async Task WatchAsync(Connection connection, SiloAddress silo)
+    {
+        using var timer = new PeriodicTimer(LookAtSiloEvery);
+        try
+        {
+            while (connection.IsOpen && await timer.WaitForNextTickAsync(_stopping.Token).ConfigureAwait(false))
+            {
+                if (_table.Read().Find(silo) is null or { Status: SiloStatus.Dead })
+                    connection.Close(new SiloUnavailableException($"{silo} is dead."));
+            }
+        }
+        catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
+        {
+            return;
+        }
+        catch (Exception exception)
+        {
+            // Without the table the client could not notice; the next call connects anew, or says what is wrong with the table.
+            connection.Close(new SiloUnavailableException($"The state of {silo} could not be read.", exception));
         }
     }
 

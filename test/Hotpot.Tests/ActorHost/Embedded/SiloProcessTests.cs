@@ -144,6 +144,37 @@ public sealed class SiloProcessTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task AClientWhoseSiloStandsStillGoesOnThroughAnother()
+    {
+        using var other = await SiloProcess.StartAsync(Silos.Directory, "other");
+        // Each client connects to a silo of its own choice; of eight, some have the one that will stand still.
+        var hosts = new List<IHost>();
+        for (var i = 0; i < 8; i++)
+        {
+            var builder = Host.CreateEmptyApplicationBuilder(null);
+            builder.UseOrleansClient(client => client.UseEmbeddedClustering(Silos.Directory));
+            hosts.Add(builder.Build());
+            await hosts[i].StartAsync();
+        }
+
+        other.Stop();
+        await Task.WhenAll(hosts.Select(async host =>
+        {
+            var grain = host.Services.GetRequiredService<IClusterClient>().GetGrain<IPlacedGrain>("silo-0/client");
+            try
+            {
+                Assert.Equal("silo-0", await grain.WhereAsync().WaitAsync(TimeSpan.FromSeconds(15)));
+            }
+            catch (SiloUnavailableException)
+            {
+                Assert.Equal("silo-0", await grain.WhereAsync().WaitAsync(TimeSpan.FromSeconds(15)));
+            }
+        }));
+        foreach (var host in hosts)
+            await host.StopAsync();
+    }
+
+    [Fact]
     public async Task TwoLivingSilosCannotHaveOneName()
     {
         using var other = await SiloProcess.StartAsync(Silos.Directory, "other");
