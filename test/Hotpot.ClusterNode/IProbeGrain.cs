@@ -17,6 +17,11 @@ public interface IProbeGrain : IGrainWithStringKey
     [ResponseTimeout("00:02:00")]
     Task<CommitResult> CommitAsync(string dataset, CommitOptions options);
 
+    /// <summary>Adds one to a number so many times, each in a commit of its own that is repeated from a fresh load when it conflicts.</summary>
+    [Alias("Add")]
+    [ResponseTimeout("00:02:00")]
+    Task AddAsync(string dataset, long offset, int times);
+
     /// <summary>Plain loads through the mapping, on a thread of their own.</summary>
     [Alias("Load")]
     [ResponseTimeout("00:02:00")]

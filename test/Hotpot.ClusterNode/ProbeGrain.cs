@@ -41,6 +41,25 @@ internal sealed partial class ProbeGrain(IHotpot hotpot, Mappings mappings) : Gr
         return await opened.CommitAsync(options);
     }
 
+    public async Task AddAsync(string dataset, long offset, int times)
+    {
+        (Dataset opened, Mapping mapping) = await mappings.OpenAsync(dataset);
+        CommitOptions strict = new() { FailOnConflict = true };
+        for (int added = 0; added < times;)
+        {
+            await Task.Run(() => mapping.Ref<long>(offset)++);
+            try
+            {
+                await opened.CommitAsync(strict);
+                added++;
+            }
+            catch (ConflictException)
+            {
+                await opened.DiscardAsync();
+            }
+        }
+    }
+
     public async Task<byte[]> LoadAsync(string dataset, long offset, int length)
     {
         (_, Mapping mapping) = await mappings.OpenAsync(dataset);

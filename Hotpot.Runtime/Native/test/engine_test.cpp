@@ -249,6 +249,29 @@ TEST(Engine, ACommitOverThreeOwnersReachesAllNodes) {
   }
 }
 
+TEST(Engine, WritesOfOneTransactionThatMeetAreMergedInTheirOrder) {
+  Cluster c(2, {}, 64 * kMiB, 2);
+  c.Assign(0, {1, 0});
+  std::mt19937_64 random(3);
+  std::vector<std::byte> want(5 * 4096);
+  for (int round = 0; round < 40; round++) {
+    hp_tx* tx = nullptr;
+    hp_txid id{};
+    hp_error error{};
+    ASSERT_EQ(hp_tx_create(c[0].engine(), &tx, &id, &error), HP_OK);
+    for (int i = 0; i < 12; i++) {
+      std::vector<std::byte> bytes(random() % 3000 + 1);
+      for (auto& b : bytes) b = static_cast<std::byte>(random());
+      uint64_t offset = random() % (want.size() - bytes.size());
+      ASSERT_EQ(hp_tx_write(c[0].engine(), tx, kDataset, offset, bytes.data(), bytes.size(), &error), HP_OK);
+      std::copy(bytes.begin(), bytes.end(), want.begin() + static_cast<ptrdiff_t>(offset));
+    }
+    ASSERT_EQ(c.CommitTx(0, tx, id).status, HP_OK);
+    hp_tx_destroy(c[0].engine(), tx);
+    for (size_t n = 0; n < 2; n++) ASSERT_EQ(c[n].Read(0, want.size()), want) << "round " << round;
+  }
+}
+
 TEST(Engine, EverythingAcknowledgedIsThereAfterARestart) {
   for (hp_medium medium : {HP_MEDIUM_PMEM, HP_MEDIUM_FILE}) {
     NodeOptions options;

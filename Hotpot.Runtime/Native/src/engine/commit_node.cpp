@@ -98,6 +98,26 @@ void Engine::Release(Transaction& tx) {
   }
 }
 
+namespace {
+// The page has deltas already: the later write wins, and the runs stay ordered and disjoint.
+void MergeRun(CollectedPage& page, size_t offset, Bytes from) {
+  std::vector<std::byte> image(kPageSize);
+  std::vector<uint8_t> set(kPageSize);
+  ApplyRuns(image.data(), page.runs, Bytes(page.bytes));
+  for (const Run& run : page.runs) std::fill_n(set.begin() + run.offset, run.length, uint8_t{1});
+  std::copy(from.begin(), from.end(), image.begin() + static_cast<ptrdiff_t>(offset));
+  std::fill_n(set.begin() + static_cast<ptrdiff_t>(offset), from.size(), uint8_t{1});
+  page.runs.clear();
+  page.bytes.clear();
+  for (auto i = std::find(set.begin(), set.end(), 1); i != set.end();) {
+    auto end = std::find(i, set.end(), 0);
+    page.runs.push_back({static_cast<uint16_t>(i - set.begin()), static_cast<uint16_t>(end - i)});
+    page.bytes.insert(page.bytes.end(), image.begin() + (i - set.begin()), image.begin() + (end - set.begin()));
+    i = std::find(end, set.end(), 1);
+  }
+}
+}  // namespace
+
 Status Engine::Write(Transaction& tx, DatasetId id, uint64_t offset, Bytes from) {
   Dataset* ds = nullptr;
   if (Status s = FindDataset(id, &ds); !s.ok()) return s;
@@ -113,31 +133,11 @@ Status Engine::Write(Transaction& tx, DatasetId id, uint64_t offset, Bytes from)
     auto& pages = tx.parts[{id, chunk.index}];
     auto at = std::lower_bound(pages.begin(), pages.end(), in_chunk, [](const CollectedPage& p, uint32_t k) { return p.page < k; });
     if (at == pages.end() || at->page != in_chunk) at = pages.insert(at, CollectedPage{in_chunk, kAnyVersion, {}, {}});
-    // Merge with what is there already: the later write wins.
-    std::vector<std::byte> image(kPageSize);
-    std::vector<bool> set(kPageSize);
-    size_t k = 0;
-    for (const Run& run : at->runs)
-      for (size_t i = 0; i < run.length; i++, k++) {
-        image[run.offset + i] = at->bytes[k];
-        set[run.offset + i] = true;
-      }
-    for (size_t i = 0; i < n; i++) {
-      image[in_page + i] = from[i];
-      set[in_page + i] = true;
-    }
-    at->runs.clear();
-    at->bytes.clear();
-    for (size_t i = 0; i < kPageSize;) {
-      if (!set[i]) {
-        i++;
-        continue;
-      }
-      size_t j = i;
-      while (j < kPageSize && set[j]) j++;
-      at->runs.push_back({static_cast<uint16_t>(i), static_cast<uint16_t>(j - i)});
-      at->bytes.insert(at->bytes.end(), image.begin() + static_cast<ptrdiff_t>(i), image.begin() + static_cast<ptrdiff_t>(j));
-      i = j;
+    if (at->runs.empty()) {
+      at->runs.push_back({static_cast<uint16_t>(in_page), static_cast<uint16_t>(n)});
+      at->bytes.assign(from.begin(), from.begin() + static_cast<ptrdiff_t>(n));
+    } else {
+      MergeRun(*at, in_page, from.first(n));
     }
     offset += n;
     from = from.subspan(n);
