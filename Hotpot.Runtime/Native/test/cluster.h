@@ -90,6 +90,17 @@ class Node {
     completions_.erase(token);
     return c;
   }
+  // Whether the completion is there within a time; it stays for Wait.
+  bool Arrives(uint64_t token, std::chrono::milliseconds within) {
+    auto until = std::chrono::steady_clock::now() + within;
+    while (!completions_.contains(token) && std::chrono::steady_clock::now() < until) {
+      hp_completion batch[16];
+      uint32_t n = 0;
+      hp_wait_completions(engine_, batch, 16, 5, &n);
+      for (uint32_t i = 0; i < n; i++) completions_[batch[i].token] = batch[i];
+    }
+    return completions_.contains(token);
+  }
   hp_stats Stats() const {
     hp_stats s{};
     hp_engine_stats(engine_, &s);

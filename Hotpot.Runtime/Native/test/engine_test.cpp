@@ -396,6 +396,34 @@ TEST(Engine, ALaggingReplicaIsSynchronised) {
   EXPECT_EQ(v, 77u);
 }
 
+TEST(Engine, ACommitWaitsForASharerUntilItIsDeclaredDead) {
+  Cluster c(2, {}, 64 * kMiB, 1);
+  c.Assign(0, {0});
+  uint64_t value = 1;
+  ASSERT_EQ(c.Write(0, 0, &value, sizeof value).status, HP_OK);
+  ASSERT_EQ(At<uint64_t>(c[1].Map(), 0), 1u);  // node 1 shares the page
+  uint64_t id = c[1].id(), incarnation = c[1].info().incarnation;
+  c[1].Stop();
+  Eventually("the link is down", [&] { return hp_peer_connected(c[0].engine(), id) != 1; });
+  hp_tx* tx = nullptr;
+  hp_txid txid{};
+  hp_error error{};
+  value = 2;
+  ASSERT_EQ(hp_tx_create(c[0].engine(), &tx, &txid, &error), HP_OK);
+  ASSERT_EQ(hp_tx_write(c[0].engine(), tx, kDataset, 0, &value, sizeof value, &error), HP_OK);
+  uint64_t staged = c[0].NextToken(), prepared = c[0].NextToken(), committed = c[0].NextToken();
+  ASSERT_EQ(hp_tx_stage(c[0].engine(), tx, kDataset, c[0].id(), staged, &error), HP_OK);
+  hp_owner_prepare(c[0].engine(), txid, kDataset, 0, 1, 1000, prepared);
+  hp_owner_commit(c[0].engine(), txid, kDataset, committed);
+  ASSERT_EQ(c[0].Wait(prepared).status, HP_OK);
+  // It is decided and shown here, and does not return: the sharer might live and show the old value.
+  EXPECT_EQ(c[0].Read(0, 8)[0], std::byte{2});
+  EXPECT_FALSE(c[0].Arrives(committed, 100ms));
+  hp_peer_remove(c[0].engine(), id, incarnation);
+  EXPECT_EQ(c[0].Wait(committed).status, HP_OK);
+  hp_tx_destroy(c[0].engine(), tx);
+}
+
 TEST(Engine, FewerReplicasThanAskedIsAnErrorAndNothingIsKept) {
   Cluster c(2, {}, 64 * kMiB, 3);
   c.Assign(0, {0, 1});
