@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <system_error>
 #include <utility>
 
@@ -38,6 +39,25 @@ int OwnedFd::Release() { return std::exchange(fd_, -1); }
 
 void OwnedFd::Reset() {
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+}
+
+int FileOps::Open(const std::string& path, int flags, OwnedFd* out) {
+  int fd;
+  do {
+    fd = ::open(path.c_str(), flags | O_CLOEXEC, 0600);
+  } while (fd < 0 && errno == EINTR);
+  *out = OwnedFd(fd);
+  return fd < 0 ? errno : 0;
+}
+
+int FileOps::Rename(const std::string& from, const std::string& to) {
+  return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
+}
+
+int FileOps::Unlink(const std::string& path) { return ::unlink(path.c_str()) == 0 ? 0 : errno; }
+
+int FileOps::Resize(int fd, uint64_t bytes) {
+  return Repeat([=] { return ::ftruncate(fd, static_cast<off_t>(bytes)); });
 }
 
 int FileOps::WriteAt(int fd, std::span<iovec> parts, uint64_t offset) {
@@ -82,6 +102,27 @@ int FileOps::Allocate(int fd, uint64_t bytes) {
   } while (error == EINTR);
   return error == 0 ? FileOps::SyncData(fd) : error;
 }
+
+int FileOps::Map(const std::string& path, MappedFile* out) {
+  int is_pmem = 0;
+  out->address = static_cast<std::byte*>(::pmem_map_file(path.c_str(), 0, 0, 0, &out->bytes, &is_pmem));
+  out->is_pmem = is_pmem != 0;
+  return out->address != nullptr ? 0 : errno;
+}
+
+void FileOps::Unmap(const MappedFile& file) { ::pmem_unmap(file.address, file.bytes); }
+
+void FileOps::Store(std::byte* to, const void* from, size_t bytes, bool flush) {
+  if (flush) {
+    ::pmem_memcpy(to, from, bytes, PMEM_F_MEM_NODRAIN);
+  } else {
+    std::memcpy(to, from, bytes);
+  }
+}
+
+void FileOps::FlushLines(const std::byte* address, size_t bytes) { ::pmem_flush(address, bytes); }
+
+void FileOps::Drain() { ::pmem_drain(); }
 
 int FileOps::SyncMapping(const void* address, size_t bytes) {
   return Repeat([=] { return ::pmem_msync(address, bytes); });

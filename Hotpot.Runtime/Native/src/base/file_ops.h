@@ -1,5 +1,6 @@
-// The system calls whose failure decides what the log and the stores may promise, behind a seam so that tests can make
-// them fail.
+// Everything that changes what a crash would leave, and whose failure decides what the log and the stores may promise:
+// names, sizes, bytes and their way to the medium. It is a seam, so that tests can make each call fail, or record all of
+// them and try what a crash after any of them could leave.
 #pragma once
 #include <sys/uio.h>
 
@@ -26,10 +27,23 @@ class OwnedFd {
   int fd_ = -1;
 };
 
-// Every call returns 0 or an errno value, and repeats itself after EINTR. The base class does the real thing.
+// A file that is mapped shared.
+struct MappedFile {
+  std::byte* address = nullptr;
+  size_t bytes = 0;
+  bool is_pmem = false;  // flushing cache lines makes stores durable; else it takes SyncMapping()
+};
+
+// Every call that can fail returns 0 or an errno value, and repeats itself after EINTR. The base class does the real
+// thing.
 class FileOps {
  public:
   virtual ~FileOps() = default;
+  // `flags` are those of open(); O_CLOEXEC is added, and a new file is for its owner only.
+  virtual int Open(const std::string& path, int flags, OwnedFd* out);
+  virtual int Rename(const std::string& from, const std::string& to);
+  virtual int Unlink(const std::string& path);
+  virtual int Resize(int fd, uint64_t bytes);
   // Writes all parts one after the other; changes the entries of `parts`.
   virtual int WriteAt(int fd, std::span<iovec> parts, uint64_t offset);
   virtual int SyncData(int fd);
@@ -37,6 +51,15 @@ class FileOps {
   // Reserves the blocks of the first `bytes` bytes, durably, so that a later store to a mapping of them cannot end in
   // SIGBUS.
   virtual int Allocate(int fd, uint64_t bytes);
+
+  virtual int Map(const std::string& path, MappedFile* out);
+  virtual void Unmap(const MappedFile& file);
+  // Stores into a mapping. `flush`, for persistent memory only: the lines are on their way when this returns.
+  virtual void Store(std::byte* to, const void* from, size_t bytes, bool flush);
+  // Sends the lines of stores that were made without `flush` on their way.
+  virtual void FlushLines(const std::byte* address, size_t bytes);
+  // Returns when all lines that this thread has sent are durable.
+  virtual void Drain();
   virtual int SyncMapping(const void* address, size_t bytes);
 
   static FileOps& Real();

@@ -1,36 +1,31 @@
 #include "log/pmem_log.h"
 
-#include <libpmem.h>
-
 #include <cerrno>
-#include <cstring>
 #include <system_error>
 
 namespace hotpot::log {
 
 PmemLog::~PmemLog() {
-  if (mapping_ == nullptr) return;
+  if (mapping_.address == nullptr) return;
   // With the mark durable, a log that was closed in order can be checked to its last byte after a power failure too.
   // Losing it only loses that check, so there is nothing to report.
   if (mark_offset_ != 0 && !Poisoned()) Persist(mark_offset_, sizeof(RecordHeader));
-  ::pmem_unmap(mapping_, mapped_bytes_);
+  ops_.Unmap(mapping_);
 }
 
 Status PmemLog::Activate(OwnedFd, const SegmentFile& segment, bool fresh) {
   const std::string path = SegmentPath(files_.directory(), segment.base);
-  size_t bytes = 0;
-  int is_pmem = 0;
+  MappedFile mapping;
   // The blocks are reserved, so no store to the mapping can end in SIGBUS for want of room.
-  void* mapping = ::pmem_map_file(path.c_str(), 0, 0, 0, &bytes, &is_pmem);
-  if (mapping == nullptr) return FileError("Hotpot could not map the log file", path, errno);
-  if (bytes < segment.bytes) {
-    ::pmem_unmap(mapping, bytes);
+  if (const int error = ops_.Map(path, &mapping); error != 0) {
+    return FileError("Hotpot could not map the log file", path, error);
+  }
+  if (mapping.bytes < segment.bytes) {
+    ops_.Unmap(mapping);
     return FileError("Hotpot found fewer bytes than it reserved in the log file", path, EIO);
   }
-  if (mapping_ != nullptr) ::pmem_unmap(mapping_, mapped_bytes_);
-  mapping_ = static_cast<std::byte*>(mapping);
-  mapped_bytes_ = bytes;
-  is_pmem_ = is_pmem != 0;
+  if (mapping_.address != nullptr) ops_.Unmap(mapping_);
+  mapping_ = mapping;
   mark_offset_ = 0;
   if (!fresh) return Status::Ok();
 
@@ -48,7 +43,7 @@ Status PmemLog::Activate(OwnedFd, const SegmentFile& segment, bool fresh) {
 }
 
 Status PmemLog::Write(uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts, Lsn end) {
-  std::byte* const record = mapping_ + offset;
+  std::byte* const record = mapping_.address + offset;
   std::byte* at = record + sizeof header;
   for (const Bytes& part : parts) at = Copy(at, part.data(), part.size());
   constexpr std::byte kPadding[kRecordAlignment] = {};
@@ -62,7 +57,7 @@ Status PmemLog::Write(uint64_t offset, const RecordHeader& header, std::span<con
   // Neither flushed nor fenced; see the head of pmem_log.h.
   mark_offset_ = offset + bytes;
   const RecordHeader mark = MakeTailMark(end);
-  std::memcpy(mapping_ + mark_offset_, &mark, sizeof mark);
+  ops_.Store(mapping_.address + mark_offset_, &mark, sizeof mark, false);
   durable_.Advance(end);
   return Status::Ok();
 }
@@ -70,24 +65,19 @@ Status PmemLog::Write(uint64_t offset, const RecordHeader& header, std::span<con
 // Stores without waiting: on persistent memory the lines are on their way when this returns, and Drain() waits for
 // them.
 std::byte* PmemLog::Copy(std::byte* to, const void* from, size_t bytes) {
-  if (bytes == 0) return to;
-  if (is_pmem_) {
-    ::pmem_memcpy(to, from, bytes, PMEM_F_MEM_NODRAIN);
-  } else {
-    std::memcpy(to, from, bytes);
-  }
+  if (bytes > 0) ops_.Store(to, from, bytes, mapping_.is_pmem);
   return to + bytes;
 }
 
 int PmemLog::Drain(uint64_t offset, uint64_t bytes) {
-  if (!is_pmem_) return ops_.SyncMapping(mapping_ + offset, bytes);
-  ::pmem_drain();
+  if (!mapping_.is_pmem) return ops_.SyncMapping(mapping_.address + offset, bytes);
+  ops_.Drain();
   return 0;
 }
 
 // For bytes that were stored without Copy().
 int PmemLog::Persist(uint64_t offset, uint64_t bytes) {
-  if (is_pmem_) ::pmem_flush(mapping_ + offset, bytes);
+  if (mapping_.is_pmem) ops_.FlushLines(mapping_.address + offset, bytes);
   return Drain(offset, bytes);
 }
 

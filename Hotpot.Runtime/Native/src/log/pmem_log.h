@@ -17,7 +17,7 @@ class PmemLog final : public SegmentedLog {
   using SegmentedLog::SegmentedLog;
   ~PmemLog() override;
   Status Flush(uint32_t timeout_ms) override;
-  bool IsPmem() const override { return is_pmem_; }
+  bool IsPmem() const override { return mapping_.is_pmem; }
 
  protected:
   Status Activate(OwnedFd fd, const SegmentFile& segment, bool fresh) override;
@@ -30,9 +30,7 @@ class PmemLog final : public SegmentedLog {
   int Persist(uint64_t offset, uint64_t bytes);
 
   // Written by the holder of the engine's turn only.
-  std::byte* mapping_ = nullptr;
-  size_t mapped_bytes_ = 0;
-  bool is_pmem_ = false;
+  MappedFile mapping_;
   uint64_t mark_offset_ = 0;  // of the tail mark last stored; 0 = none
 };
 

@@ -54,31 +54,31 @@ SegmentFiles::SegmentFiles(FileOps& ops, std::string directory, uint64_t segment
 SegmentFiles::~SegmentFiles() {
   if (!blank_.valid()) return;
   // The file must exist before it can be removed; a name left behind by a failure here is removed by the next Open().
-  if (blank_.get().status.ok()) ::unlink(BlankPath().c_str());
+  if (blank_.get().status.ok()) ops_.Unlink(BlankPath());
 }
 
 std::string SegmentFiles::BlankPath() const { return directory_ + "/next.blank"; }
 
 Status SegmentFiles::Open() {
   if (Status status = OpenDirectory(directory_, &directory_fd_); !status.ok()) return status;
-  if (::unlink(BlankPath().c_str()) != 0 && errno != ENOENT) {
-    return FileError("Hotpot could not remove the unused log file", BlankPath(), errno);
+  if (const int error = ops_.Unlink(BlankPath()); error != 0 && error != ENOENT) {
+    return FileError("Hotpot could not remove the unused log file", BlankPath(), error);
   }
   return Status::Ok();
 }
 
 SegmentFiles::Blank SegmentFiles::MakeBlank() const {
   const std::string path = BlankPath();
-  Blank blank{Status::Ok(), OwnedFd(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600))};
-  if (!blank.fd.valid()) {
-    blank.status = FileError("Hotpot could not create the log file", path, errno);
+  Blank blank;
+  if (const int error = ops_.Open(path, O_RDWR | O_CREAT | O_TRUNC, &blank.fd); error != 0) {
+    blank.status = FileError("Hotpot could not create the log file", path, error);
     return blank;
   }
   if (const int error = ops_.Allocate(blank.fd.get(), segment_bytes_); error != 0) {
     blank.status = FileError("Hotpot could not reserve " + std::to_string(segment_bytes_) + " bytes for the log file",
                              path, error);
     blank.fd.Reset();
-    ::unlink(path.c_str());  // Gives back what was reserved; should it fail, the next attempt truncates the file.
+    ops_.Unlink(path);  // Gives back what was reserved; should it fail, the next attempt truncates the file.
   }
   return blank;
 }
@@ -100,8 +100,8 @@ Status SegmentFiles::Start(Lsn base, Lsn durable, OwnedFd* out) {
   if (const int error = ops_.WriteAt(blank.fd.get(), std::span(&part, 1), 0); error != 0) {
     return FileError("Hotpot could not write the header of the log file", path, error);
   }
-  if (::rename(BlankPath().c_str(), path.c_str()) != 0) {
-    return FileError("Hotpot could not give its name to the log file", path, errno);
+  if (const int error = ops_.Rename(BlankPath(), path); error != 0) {
+    return FileError("Hotpot could not give its name to the log file", path, error);
   }
   *out = std::move(blank.fd);
   return Status::Ok();
@@ -109,8 +109,10 @@ Status SegmentFiles::Start(Lsn base, Lsn durable, OwnedFd* out) {
 
 Status SegmentFiles::OpenExisting(Lsn base, uint64_t bytes, OwnedFd* out) {
   const std::string path = SegmentPath(directory_, base);
-  OwnedFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-  if (!fd.valid()) return FileError("Hotpot could not open the log file", path, errno);
+  OwnedFd fd;
+  if (const int error = ops_.Open(path, O_RDWR, &fd); error != 0) {
+    return FileError("Hotpot could not open the log file", path, error);
+  }
   // A file that a person copied may have holes, and one that was cut short is too small.
   if (const int error = ops_.Allocate(fd.get(), bytes); error != 0) {
     return FileError("Hotpot could not reserve all blocks of the log file", path, error);
@@ -121,8 +123,8 @@ Status SegmentFiles::OpenExisting(Lsn base, uint64_t bytes, OwnedFd* out) {
 
 Status SegmentFiles::Remove(Lsn base) {
   const std::string path = SegmentPath(directory_, base);
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
-    return FileError("Hotpot could not delete the log file", path, errno);
+  if (const int error = ops_.Unlink(path); error != 0 && error != ENOENT) {
+    return FileError("Hotpot could not delete the log file", path, error);
   }
   return Status::Ok();
 }

@@ -28,13 +28,15 @@ Status SyncDirectoryAt(FileOps& ops, const std::string& directory) {
 }  // namespace
 
 Status FileStore::OpenIn(const std::string& directory) {
-  fd_ = OwnedFd(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   struct stat info {};
-  if (!fd_.valid() || ::fstat(fd_.get(), &info) != 0) return FileError("Hotpot could not open the store", path_, errno);
+  if (const int error = ops_.Open(path_, O_RDWR | O_CREAT, &fd_); error != 0) {
+    return FileError("Hotpot could not open the store", path_, error);
+  }
+  if (::fstat(fd_.get(), &info) != 0) return FileError("Hotpot could not open the store", path_, errno);
   // No store is ever 0 bytes long: this one is new, or its creator died before it gave it its size.
   if (info.st_size != 0) return CheckSize(static_cast<uint64_t>(info.st_size));
-  if (::ftruncate(fd_.get(), static_cast<off_t>(size_)) != 0) {
-    return FileError("Hotpot could not set the size of the store", path_, errno);
+  if (const int error = ops_.Resize(fd_.get(), size_); error != 0) {
+    return FileError("Hotpot could not set the size of the store", path_, error);
   }
   if (const int error = ops_.SyncData(fd_.get()); error != 0)
     return FileError("Hotpot could not sync the store", path_, error);
