@@ -246,6 +246,33 @@ TEST_P(LogRecoveryTest, DropsASegmentThatWasBeingStarted) {
   ExpectCutTo(image, entries, "record without segment header");
 }
 
+// Persistent memory may have taken any of the header's words when the power failed.
+TEST_P(LogRecoveryTest, DropsASegmentWhoseHeaderIsThereInPart) {
+  const std::vector<Entry> entries = Write(std::array<size_t, 2>{100, 200});
+  const DirectoryImage whole = ReadDirectory(Log());
+  const Lsn end{EndOf(entries.back())};
+  const std::string next = log::SegmentPath("", end).substr(1);
+  for (unsigned words = 0; words < 31; ++words) {  // 31 is all of them.
+    const auto torn = [words](Lsn base) {
+      Buffer header = BytesOf(log::MakeSegmentHeader(base, kSegment, base));
+      for (size_t word = 0; word < 5; ++word) {
+        if (!(words >> word & 1)) std::fill_n(header.begin() + static_cast<ptrdiff_t>(8 * word), 8, std::byte{0});
+      }
+      return header;
+    };
+    DirectoryImage image = whole;
+    image[next] = torn(end) + Buffer(kSegment - sizeof(SegmentHeader));
+    ExpectCutTo(image, entries, "second segment, words " + std::to_string(words));
+    ExpectCutTo({{kFirstName, torn(log::kFirstLsn) + Buffer(kSegment - sizeof(SegmentHeader))}}, {}, "first segment, words " + std::to_string(words));
+    // With acknowledged records behind it, the header was whole once.
+    image = whole;
+    const Buffer header = torn(log::kFirstLsn);
+    std::ranges::copy(header, image[kFirstName].begin());
+    ExpectRefused(image, HP_E_CORRUPT, {kFirstName, "byte 0"});
+    if (HasFailure()) return;
+  }
+}
+
 TEST_P(LogRecoveryTest, StartsTheOnlySegmentAgainAtItsOwnPosition) {
   const DirectoryImage image{{"0000000000012340.log", Buffer(kSegment)}};
   WriteDirectory(Log(), image);

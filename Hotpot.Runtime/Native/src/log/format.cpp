@@ -14,6 +14,18 @@ uint32_t HeaderCrc(Header header) {
   return Crc32c(0, std::as_bytes(std::span(&header, 1)));
 }
 
+// Persistent memory takes a header 8 bytes at a time, in any order. So a crash can leave some words of it and zeros in
+// place of the others, which one flipped bit cannot, except that it may clear the base.
+bool IsTorn(const SegmentHeader& header, Lsn base) {
+  const bool fits = (header.magic == 0 || header.magic == kSegmentMagic) &&
+                    (header.version == kFormatVersion || (header.version == 0 && header.crc == 0)) &&
+                    (header.base_lsn == 0 || header.base_lsn == base.value) &&
+                    std::ranges::all_of(header.reserved, [](uint8_t byte) { return byte == 0; });
+  const bool whole = header.magic != 0 && header.version != 0 && header.base_lsn != 0 && header.segment_bytes != 0 &&
+                     header.durable_lsn != 0;
+  return fits && !whole;
+}
+
 }  // namespace
 
 SegmentHeader MakeSegmentHeader(Lsn base, uint64_t segment_bytes, Lsn durable) {
@@ -51,11 +63,10 @@ RecordHeader MakeTailMark(Lsn lsn) {
   return header;
 }
 
-SegmentVerdict ReadSegmentHeader(Bytes image, SegmentHeader* out) {
+SegmentVerdict ReadSegmentHeader(Bytes image, Lsn base, SegmentHeader* out) {
   *out = {};
   std::memcpy(out, image.data(), std::min(image.size(), sizeof *out));
-  const auto bytes = std::as_bytes(std::span(out, 1));
-  if (std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; })) return SegmentVerdict::kBlank;
+  if (IsTorn(*out, base)) return SegmentVerdict::kBlank;
   if (image.size() < sizeof *out || out->magic != kSegmentMagic) return SegmentVerdict::kDamaged;
   // Before the checksum: where another version keeps its checksum is not for this one to know.
   if (out->version != kFormatVersion) return SegmentVerdict::kOtherVersion;

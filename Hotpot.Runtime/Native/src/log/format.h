@@ -84,11 +84,12 @@ RecordHeader MakeTailMark(Lsn lsn);
 
 enum class SegmentVerdict {
   kGood,
-  kBlank,         // all zeros: the segment was being started and its header never reached the disk
+  kBlank,         // the segment was being started: all zeros, or words of a header with zeros in place of the others
   kOtherVersion,  // `out` has the version
   kDamaged,
 };
-SegmentVerdict ReadSegmentHeader(Bytes image, SegmentHeader* out);
+// `base`: where the segment begins by its name.
+SegmentVerdict ReadSegmentHeader(Bytes image, Lsn base, SegmentHeader* out);
 
 // The header at `offset` of a segment image, if a record or mark that belongs exactly there (by its position) is
 // intact.

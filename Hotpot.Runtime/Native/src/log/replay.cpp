@@ -104,14 +104,14 @@ class Recovery {
 };
 
 Status Recovery::CheckHeader(size_t index, const Image& image, SegmentVerdict* verdict, SegmentHeader* header) const {
-  *verdict = ReadSegmentHeader(image.bytes(), header);
+  *verdict = ReadSegmentHeader(image.bytes(), bases_[index], header);
   if (*verdict == SegmentVerdict::kOtherVersion) {
     return Status::Error(HP_E_VERSION, "The log file " + Path(index) + " has format version " +
                                            std::to_string(header->version) + " and this Hotpot reads version " +
                                            std::to_string(kFormatVersion) +
                                            "; start the Hotpot that wrote it, or use an empty data directory.");
   }
-  // A header fits in one sector and is written before anything else, so a crash leaves all of it or nothing.
+  // A crash leaves a blank or all of it, for it is written before anything else.
   if (*verdict == SegmentVerdict::kDamaged) return Corrupt(Path(index), 0, "the header fails its checksum");
   if (*verdict == SegmentVerdict::kGood && header->base_lsn != bases_[index].value) {
     return Corrupt(Path(index), offsetof(SegmentHeader, base_lsn), "its name does not fit the position in its header");
