@@ -102,6 +102,17 @@ TEST(FileStoreTest, GivesItsSizeToAFileThatItsCreatorLeftEmpty) {
   EXPECT_TRUE(store->Read(PageIndex{kPages - 1}, 1, seen.data()).ok());
 }
 
+// Somebody died between creating it and syncing its name, for all that this process knows.
+TEST(FileStoreTest, MakesTheNamesOfWhatItFindsDurable) {
+  const TempDirectory directory;
+  TestOps ops;
+  std::unique_ptr<Store> store;
+  ASSERT_TRUE(OpenStore(ops, directory.Path("store"), kId, kSize, HP_MEDIUM_FILE, &store).ok());
+  ops.directory_error = EIO;
+  EXPECT_EQ(OpenStore(ops, directory.Path("store"), kId, kSize, HP_MEDIUM_FILE, &store).code, HP_E_IO);
+  EXPECT_EQ(EnsureDirectory(ops, directory.Path("store")).code, HP_E_IO);
+}
+
 TEST(FileStoreTest, RefusesAFileOfAnotherSize) {
   const TempDirectory directory;
   std::unique_ptr<Store> store;

@@ -161,12 +161,13 @@ Status OpenDirectory(const std::string& path, OwnedFd* out) {
 }
 
 Status EnsureDirectory(FileOps& ops, const std::string& path) {
-  if (::mkdir(path.c_str(), 0700) != 0) {
-    if (errno != EEXIST) return FileError("Hotpot could not create the directory", path, errno);
-    return Status::Ok();
+  const bool created = ::mkdir(path.c_str(), 0700) == 0;
+  if (!created && errno != EEXIST) return FileError("Hotpot could not create the directory", path, errno);
+  const OwnedFd parent(::open((path + "/..").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!parent.valid()) {
+    if (!created && errno == EACCES) return Status::Ok();
+    return FileError("Hotpot could not open the directory that holds", path, errno);
   }
-  OwnedFd parent;
-  if (Status status = OpenDirectory(path + "/..", &parent); !status.ok()) return status;
   const int error = ops.SyncDirectory(parent.get());
   return error == 0 ? Status::Ok() : FileError("Hotpot could not make durable the directory that holds", path, error);
 }

@@ -72,7 +72,9 @@ int ReadAt(int fd, MutableBytes to, uint64_t offset, size_t* got);
 // as "Hotpot could not write".
 Status FileError(const std::string& what, const std::string& path, int error);
 
-// Creates the directory when it is missing and makes its name durable.
+// Creates the directory when it is missing and makes its name durable. Also of one that is there: who created it may have
+// died before that, and what is acknowledged from now on depends on it. Only a parent that this process may not open is
+// left alone, for it is somebody else's, as is the directory's creation.
 Status EnsureDirectory(FileOps& ops, const std::string& path);
 Status OpenDirectory(const std::string& path, OwnedFd* out);
 

@@ -34,12 +34,16 @@ Status FileStore::OpenIn(const std::string& directory) {
   }
   if (::fstat(fd_.get(), &info) != 0) return FileError("Hotpot could not open the store", path_, errno);
   // No store is ever 0 bytes long: this one is new, or its creator died before it gave it its size.
-  if (info.st_size != 0) return CheckSize(static_cast<uint64_t>(info.st_size));
-  if (const int error = ops_.Resize(fd_.get(), size_); error != 0) {
-    return FileError("Hotpot could not set the size of the store", path_, error);
+  if (info.st_size != 0) {
+    if (Status status = CheckSize(static_cast<uint64_t>(info.st_size)); !status.ok()) return status;
+  } else {
+    if (const int error = ops_.Resize(fd_.get(), size_); error != 0) {
+      return FileError("Hotpot could not set the size of the store", path_, error);
+    }
+    if (const int error = ops_.SyncData(fd_.get()); error != 0)
+      return FileError("Hotpot could not sync the store", path_, error);
   }
-  if (const int error = ops_.SyncData(fd_.get()); error != 0)
-    return FileError("Hotpot could not sync the store", path_, error);
+  // Its creator may also have died between giving it its size and this.
   return SyncDirectoryAt(ops_, directory);
 }
 
