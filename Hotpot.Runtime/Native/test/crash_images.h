@@ -86,8 +86,8 @@ class CrashRecorder final : public FileOps {
     if (!names_.contains(name)) {
       HOTPOT_CHECK(flags & O_CREAT);
       Record({Kind::kCreate, next_file_, 0, 0, {}, name});
-    } else {
-      HOTPOT_CHECK(!(flags & O_TRUNC));  // Not modelled; nobody does it to a file that is there.
+    } else if (flags & O_TRUNC) {
+      Record({Kind::kResize, names_.at(name), 0, 0});
     }
     inodes_[Inode(out->get())] = names_.at(name);
     return 0;
