@@ -43,6 +43,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "base/file_ops.h"
 #include "engine/record.h"
 #include "engine/state.h"
 #include "fabric/fabric.h"
@@ -64,6 +65,7 @@ struct EngineConfig {
   uint64_t checkpoint_log_bytes = 256u << 20;
   std::chrono::microseconds spin{0};
   uint32_t read_ahead_pages = 64;
+  FileOps* files = &FileOps::Real();  // what the data directory is written through; must outlive the engine
 };
 
 // Log record types. A number is never given a second meaning; see docs/engine-messages.md.

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "engine/engine.h"
+#include "store/file_store.h"
 #include "engine/formats.h"
 
 namespace hotpot {
@@ -32,7 +33,7 @@ Status Engine::CreateDataset(const hp_dataset_desc& d, Dataset** out) {
   ds->name = d.name ? d.name : "";
   ds->chunks.resize(ds->chunk_count());
   if (Status s = Front::Create(ds->name, ds->size, &ds->front, faults_ != nullptr); !s.ok()) return s;
-  if (Status s = Store::Open(config_.data_dir, ds->id, ds->size, config_.medium, &ds->store); !s.ok()) return s;
+  if (Status s = OpenStore(*config_.files, config_.data_dir, ds->id, ds->size, config_.medium, &ds->store); !s.ok()) return s;
   *out = ds.get();
   datasets_.emplace(ds->id, std::move(ds));
   return Status::Ok();
@@ -102,7 +103,7 @@ Status Engine::DropDataset(DatasetId id) {
   for (TxKey key : gone) FailPrepare(key, HP_E_NOT_FOUND);
   datasets_.erase(id);
   progress_.notify_all();
-  return Store::Remove(config_.data_dir, id);
+  return RemoveStore(*config_.files, config_.data_dir, id);
 }
 
 Status Engine::LogDataset(const Dataset& ds) {

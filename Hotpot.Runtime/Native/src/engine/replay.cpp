@@ -22,6 +22,8 @@
 
 #include "engine/engine.h"
 #include "engine/formats.h"
+#include "log/open_log.h"
+#include "store/file_store.h"
 
 namespace hotpot {
 
@@ -58,21 +60,19 @@ Status Engine::OpenNodeFile() {
   incarnation++;
   if (incarnation >= (1u << 24)) return Status::Error(HP_E_LIMIT, "This data directory was started 16 million times; move its data to a new node.");
   std::string temporary = node + ".new";
-  int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   char line[96];
   int length = std::snprintf(line, sizeof line, "hotpot-node %d %016llx %llu\n", kNodeFormat, static_cast<unsigned long long>(id),
                              static_cast<unsigned long long>(incarnation));
-  bool ok = fd >= 0 && write(fd, line, static_cast<size_t>(length)) == length && fsync(fd) == 0;
-  int error = errno;
-  if (fd >= 0) close(fd);
-  ok = ok && rename(temporary.c_str(), node.c_str()) == 0;
-  if (ok) {
-    int dir = open(config_.data_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    ok = dir >= 0 && fsync(dir) == 0;
-    error = errno;
-    if (dir >= 0) close(dir);
-  }
-  if (!ok) return Status::Error(error == ENOSPC ? HP_E_DISK_FULL : HP_E_IO, "Cannot write " + node + ": " + std::strerror(error) + "; free space or check permissions.");
+  FileOps& ops = *config_.files;
+  OwnedFd fd, directory;
+  iovec part{line, static_cast<size_t>(length)};
+  int error = ops.Open(temporary, O_WRONLY | O_CREAT | O_TRUNC, &fd);
+  if (error == 0) error = ops.WriteAt(fd.get(), std::span(&part, 1), 0);
+  if (error == 0) error = ops.SyncData(fd.get());
+  if (error == 0) error = ops.Rename(temporary, node);
+  if (error != 0) return FileError("Hotpot could not write", node, error);
+  if (Status s = OpenDirectory(config_.data_dir, &directory); !s.ok()) return s;
+  if (error = ops.SyncDirectory(directory.get()); error != 0) return FileError("Hotpot could not make durable the names in", config_.data_dir, error);
   self_ = NodeId(id);
   incarnation_ = Incarnation(incarnation);
   return Status::Ok();
@@ -92,7 +92,7 @@ class Replayer final : public LogReplay {
         if (!reader.Read(&id)) return Damaged(lsn);
         e_.datasets_.erase(DatasetId(id));
         std::erase_if(e_.pending_, [&](const auto& p) { return p.first.dataset.value == id; });
-        return Store::Remove(e_.config_.data_dir, DatasetId(id));
+        return RemoveStore(*e_.config_.files, e_.config_.data_dir, DatasetId(id));
       }
       case LogType::kChunk:
         return OnChunk(lsn, reader);
@@ -195,7 +195,7 @@ class Replayer final : public LogReplay {
 Status Engine::Replay() {
   LogConfig config{config_.data_dir + "/log", config_.medium, config_.log_segment_bytes};
   Replayer replayer(*this);
-  if (Status s = RedoLog::Open(config, replayer, &log_); !s.ok()) return s;
+  if (Status s = log::OpenLog(*config_.files, config, replayer, &log_); !s.ok()) return s;
   for (auto& [id, ds] : datasets_)
     for (auto& chunk : ds->chunks) {
       if (!chunk) continue;

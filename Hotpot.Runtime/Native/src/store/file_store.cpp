@@ -134,12 +134,16 @@ Status Store::Open(const std::string& directory, DatasetId id, uint64_t size, hp
   return OpenStore(FileOps::Real(), directory, id, size, medium, out);
 }
 
-Status Store::Remove(const std::string& directory, DatasetId id) {
+Status RemoveStore(FileOps& ops, const std::string& directory, DatasetId id) {
   const std::string path = StorePath(directory, id);
-  if (::unlink(path.c_str()) != 0) {
-    return errno == ENOENT ? Status::Ok() : FileError("Hotpot could not delete the store", path, errno);
+  if (const int error = ops.Unlink(path); error != 0) {
+    return error == ENOENT ? Status::Ok() : FileError("Hotpot could not delete the store", path, error);
   }
-  return SyncDirectoryAt(FileOps::Real(), directory);
+  return SyncDirectoryAt(ops, directory);
+}
+
+Status Store::Remove(const std::string& directory, DatasetId id) {
+  return RemoveStore(FileOps::Real(), directory, id);
 }
 
 }  // namespace hotpot

@@ -39,5 +39,6 @@ class FileStore final : public Store {
 // Store::Open with the system calls behind a seam.
 Status OpenStore(FileOps& ops, const std::string& directory, DatasetId id, uint64_t size, hp_medium medium,
                  std::unique_ptr<Store>* out);
+Status RemoveStore(FileOps& ops, const std::string& directory, DatasetId id);
 
 }  // namespace hotpot
