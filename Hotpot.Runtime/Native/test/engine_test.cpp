@@ -373,6 +373,30 @@ TEST(Engine, AChainOfCheckpointsKeepsEverything) {
   for (size_t n = 0; n < 2; n++) EXPECT_EQ(c[n].Read(0, 8 * kMiB), want) << "node " << n;
 }
 
+// Every commit makes a checkpoint due, and it takes several turns, so most stops meet one that has not got far.
+TEST(Engine, AStopInTheMiddleOfACheckpointKeepsEverything) {
+  NodeOptions options;
+  options.checkpoint_log_bytes = 64 * kKiB;
+  Cluster c(1, options, 64 * kMiB, 1);
+  c.Assign(0, {0});
+  for (uint64_t round = 1; round <= 3; round++) {
+    std::vector<std::byte> want(4 * kMiB, static_cast<std::byte>(round));
+    ASSERT_EQ(c.Write(0, 0, want.data(), want.size()).status, HP_OK);
+    // The stop finds the last checkpoint's pages in a list of its own and what came since in another.
+    for (uint64_t i = 0; i < 20; i++) {
+      want[i * 4096] = static_cast<std::byte>(100 + round);
+      ASSERT_EQ(c.Write(0, i * 4096, &want[i * 4096], 1).status, HP_OK);
+    }
+    for (int restart = 0; restart < 2; restart++) {
+      c[0].Stop();
+      c[0].Start();
+      c.Open(c[0]);
+      c.Install(c.Entry(0, round * 2 + static_cast<uint64_t>(restart), {0}));
+      ASSERT_EQ(c[0].Read(0, want.size()), want) << "round " << round << " restart " << restart;
+    }
+  }
+}
+
 TEST(Engine, ALaggingReplicaIsSynchronised) {
   Cluster c(3);
   c.Assign(0, {0, 1});

@@ -70,7 +70,8 @@ Engine::~Engine() {
     thread_.join();
   }
   if (checkpoint_ && checkpoint_->syncer.joinable()) checkpoint_->syncer.join();
-  checkpoint_.reset();
+  // What it has not written yet is for the last checkpoint to write, or that one would cut the log over it.
+  if (checkpoint_) AbandonCheckpoint();
   for (auto& [id, ds] : datasets_) ds->view.reset();
   if (log_ && fabric_) FinalCheckpoint();
   fabric_.reset();
