@@ -54,6 +54,10 @@ internal sealed class EngineMetrics : IDisposable
         Counter("hotpot.sent.bytes", "By", "All bytes sent to peers.", s => s.BytesSent);
         Counter("hotpot.received.bytes", "By", "All bytes received from peers.", s => s.BytesReceived);
         Gauge("hotpot.front.bytes", "By", "Memory held by all fronts.", s => s.FrontBytes);
+        Counter("hotpot.front.evicted", "{page}", "Pages given up for the front's budget.", s => s.EvictedPages);
+        Counter("hotpot.front.refetched", "{page}", "Pages given up and filled again.", s => s.RefetchedPages);
+        Counter("hotpot.commits.held_back", "{transaction}", "Commits refused at a bound of records, log or front.", s => s.HeldBack);
+        Gauge("hotpot.owned.bytes", "By", "Records of transactions under way that this node owns.", s => s.OwnedBytes);
     }
 
     public void Dispose()

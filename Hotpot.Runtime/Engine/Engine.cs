@@ -120,6 +120,8 @@ public sealed unsafe partial class Engine : IAsyncDisposable, IDisposable
                     CheckpointLogBytes = checked((ulong)settings.CheckpointLogBytes),
                     SpinUs = checked((uint)settings.Spin.TotalMicroseconds),
                     ReadAheadPages = checked((uint)settings.ReadAheadPages),
+                    LogLimitBytes = checked((ulong)(settings.LogLimitBytes ?? 0)),
+                    FrontBudgetBytes = checked((ulong)(settings.FrontBudget ?? 0)),
                 };
                 nint engine = 0;
                 HpError error = default;

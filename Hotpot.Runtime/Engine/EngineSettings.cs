@@ -38,6 +38,12 @@ public sealed record EngineSettings
     /// <summary>The store is checkpointed when the log is larger; zero is 256 MiB.</summary>
     public long CheckpointLogBytes { get; init; }
 
+    /// <summary>New commits are held back while the log is larger; null is four times <see cref="CheckpointLogBytes"/>.</summary>
+    public long? LogLimitBytes { get; init; }
+
+    /// <summary>Memory for committed pages, above which those that can be had again are given up; null keeps all of them.</summary>
+    public long? FrontBudget { get; init; }
+
     /// <summary>How long a waiting caller polls before it sleeps; zero never polls.</summary>
     public TimeSpan Spin { get; init; }
 

@@ -22,6 +22,8 @@ internal unsafe struct HpConfig
     public ulong CheckpointLogBytes;
     public uint SpinUs;
     public uint ReadAheadPages;
+    public ulong LogLimitBytes;
+    public ulong FrontBudgetBytes;
 }
 
 /// <summary>hp_node_info.</summary>

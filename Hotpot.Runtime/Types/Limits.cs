@@ -15,6 +15,15 @@ public static class Limits
     /// <summary>HP_MAX_TX_BYTES: the most changed bytes that one commit carries.</summary>
     public const long MaxTransactionBytes = 32L << 20;
 
+    /// <summary>HP_MAX_TX_PAGES: the most pages that one commit changes.</summary>
+    public const int MaxTransactionPages = 65536;
+
+    /// <summary>HP_MIN_FRONT_BUDGET: below it pages would not stay long enough to be used.</summary>
+    public const long MinFrontBudget = 8L << 20;
+
+    /// <summary>HP_MIN_LOG_LIMIT: room for a checkpoint's snapshot and the largest commits.</summary>
+    public const long MinLogLimit = 256L << 20;
+
     /// <summary>The smallest and largest chunk, as powers of two (hp_dataset_desc.chunk_log2).</summary>
     public const int MinChunkLog2 = 12;
 

@@ -9,9 +9,9 @@ namespace Hotpot.Runtime;
 [StructLayout(LayoutKind.Sequential, Size = NativeSize)]
 public struct EngineStatistics
 {
-    // 27 counters and hp_stats.reserved: room for later counters without a new ABI version. A size and no field, because
+    // 32 counters and hp_stats.reserved: room for later counters without a new ABI version. A size and no field, because
     // what is reserved does not travel between silos.
-    private const int NativeSize = 32 * sizeof(ulong);
+    private const int NativeSize = 40 * sizeof(ulong);
 
     /// <summary>Pages filled because of a fault.</summary>
     [Id(0)] public ulong Misses;
@@ -93,6 +93,21 @@ public struct EngineStatistics
 
     /// <summary>Now: memory held by all fronts.</summary>
     [Id(26)] public ulong FrontBytes;
+
+    /// <summary>What the fronts may hold before they give up pages; zero when there is no budget.</summary>
+    [Id(27)] public ulong FrontBudgetBytes;
+
+    /// <summary>Pages given up for the budget.</summary>
+    [Id(28)] public ulong EvictedPages;
+
+    /// <summary>Of those, pages that were filled again.</summary>
+    [Id(29)] public ulong RefetchedPages;
+
+    /// <summary>Commits refused at a bound: of the records in memory, of the log, of the front.</summary>
+    [Id(30)] public ulong HeldBack;
+
+    /// <summary>Now: bytes of the records of transactions under way that this node owns.</summary>
+    [Id(31)] public ulong OwnedBytes;
 }
 
 /// <summary>What this node holds of one dataset now, with the layout of hp_dataset_stat.</summary>

@@ -42,6 +42,12 @@ public sealed class HotpotOptions
     /// <summary>The store is brought up to date, and the log cut, when the log is larger than this.</summary>
     public long CheckpointLogBytes { get; set; } = 256L << 20;
 
+    /// <summary>New commits are held back while the log is larger than this; null: four times <see cref="CheckpointLogBytes"/>.</summary>
+    public long? LogLimitBytes { get; set; }
+
+    /// <summary>Bytes of memory for committed pages, above which those that can be had again are given up; null: all are kept.</summary>
+    public long? FrontBudget { get; set; }
+
     /// <summary>How long a waiting caller polls before it sleeps. It pays only where cores are idle.</summary>
     public TimeSpan Spin { get; set; } = TimeSpan.Zero;
 

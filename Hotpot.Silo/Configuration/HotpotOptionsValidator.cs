@@ -40,6 +40,10 @@ internal sealed class HotpotOptionsValidator : IValidateOptions<HotpotOptions>
             yield return $"{SettingNames.Explain(nameof(options.LogSegmentBytes))} must be at least {SmallestLogSegment}, so that the largest transaction fits.";
         if (options.CheckpointLogBytes < options.LogSegmentBytes)
             yield return $"{SettingNames.Explain(nameof(options.CheckpointLogBytes))} must be at least the size of one log segment ({options.LogSegmentBytes}).";
+        if (options.LogLimitBytes is { } logLimit && logLimit < Math.Max(Limits.MinLogLimit, 2 * options.CheckpointLogBytes))
+            yield return $"{SettingNames.Explain(nameof(options.LogLimitBytes))} must be at least {Limits.MinLogLimit} and twice the size at which the log is checkpointed ({options.CheckpointLogBytes}).";
+        if (options.FrontBudget is < Limits.MinFrontBudget)
+            yield return $"{SettingNames.Explain(nameof(options.FrontBudget))} must be at least {Limits.MinFrontBudget}; leave it out to keep every page.";
         if (options.Clustering == ClusteringKind.AdoNet && string.IsNullOrEmpty(options.ConnectionString))
             yield return $"{SettingNames.Explain(nameof(options.ConnectionString))} is missing; AdoNet clustering needs the database's connection string.";
         if (!string.IsNullOrEmpty(options.AdvertisedAddress) && !IPAddress.TryParse(options.AdvertisedAddress, out _))
@@ -85,6 +89,8 @@ internal static class HotpotOptionsExtensions
         CheckpointLogBytes = options.CheckpointLogBytes,
         Spin = options.Spin,
         ReadAheadPages = options.ReadAheadPages,
+        LogLimitBytes = options.LogLimitBytes,
+        FrontBudget = options.FrontBudget,
         UseUserfaultfd = options.Userfaultfd,
         UsePagemapScan = options.PagemapScan,
         CrashAt = string.IsNullOrEmpty(options.CrashAt) ? null : options.CrashAt,

@@ -23,11 +23,14 @@ extern "C" {
 #endif
 
 #define HP_API __attribute__((visibility("default")))
-#define HP_ABI_VERSION 1u
+#define HP_ABI_VERSION 2u
 #define HP_PAGE_SIZE 4096u
 #define HP_MAX_DEGREE 8u
 #define HP_MAX_NODES 64u /* a sharer set is one 64-bit word */
 #define HP_MAX_TX_BYTES (32u << 20)
+#define HP_MAX_TX_PAGES 65536u          /* pages one transaction changes: 256 MiB of fronts dirtied at once, on every replica */
+#define HP_MIN_FRONT_BUDGET (8u << 20)
+#define HP_MIN_LOG_LIMIT (256u << 20)
 #define HP_MESSAGE_BYTES 512u
 #define HP_ADDRESS_BYTES 128u
 
@@ -93,6 +96,9 @@ typedef struct hp_config {
   uint64_t checkpoint_log_bytes; /* checkpoint when the log is larger; 0 = default 256 MiB */
   uint32_t spin_us;              /* how long a waiting caller polls before it sleeps; default 0 */
   uint32_t read_ahead_pages;     /* most pages fetched ahead of a sequential miss; 0 = default 64 */
+  uint64_t log_limit_bytes;      /* new commits are held back (HP_E_BUSY, HP_E_DISK_FULL) while the log is larger; 0 = default four times
+                                    checkpoint_log_bytes, else at least twice; never less than HP_MIN_LOG_LIMIT */
+  uint64_t front_budget_bytes;   /* the fronts give up pages above it; 0 = they keep all, else at least HP_MIN_FRONT_BUDGET */
 } hp_config;
 
 typedef struct hp_node_info {
@@ -205,7 +211,7 @@ typedef struct hp_txid {
 
 HP_API int32_t hp_tx_create(hp_engine *engine, hp_tx **out, hp_txid *id, hp_error *error);
 /* Adds what the application stored in these ranges of its mapping and did not commit; count 0 = whole mapping. Needs a writable view.
- * Bytes outside the ranges are not taken. *bytes gets the number of changed bytes found. HP_E_LIMIT above HP_MAX_TX_BYTES. */
+ * Bytes outside the ranges are not taken. *bytes gets the number of changed bytes found. HP_E_LIMIT above HP_MAX_TX_BYTES or HP_MAX_TX_PAGES. */
 HP_API int32_t hp_tx_collect(hp_engine *engine, hp_tx *tx, uint64_t dataset, const hp_range *ranges, uint32_t count, uint64_t *bytes, hp_error *error);
 /* Adds explicit bytes (no view needed). */
 HP_API int32_t hp_tx_write(hp_engine *engine, hp_tx *tx, uint64_t dataset, uint64_t offset, const void *from, uint64_t length, hp_error *error);
@@ -221,7 +227,7 @@ typedef struct hp_tx_part { /* one chunk the transaction changes */
 /* Lists the parts by dataset and chunk with owners by the current map. *count in: room, out: needed. */
 HP_API int32_t hp_tx_parts(hp_engine *engine, hp_tx *tx, hp_tx_part *out, uint32_t *count);
 /* ASYNC. Sends the parts of `dataset` that `owner` owns to that owner, which keeps them until prepare, abort or the death of
- * this node's incarnation. HP_E_STALE_EPOCH, HP_E_NOT_OWNER, HP_E_PEER_LOST. Staging the same twice replaces. */
+ * this node's incarnation. HP_E_STALE_EPOCH, HP_E_NOT_OWNER, HP_E_PEER_LOST, HP_E_BUSY (the owner has as many records as it can keep). Staging the same twice replaces. */
 HP_API int32_t hp_tx_stage(hp_engine *engine, hp_tx *tx, uint64_t dataset, uint64_t owner, uint64_t token, hp_error *error);
 /* Frees the collected deltas. Does not abort anything at an owner. */
 HP_API void hp_tx_destroy(hp_engine *engine, hp_tx *tx);
@@ -308,7 +314,12 @@ typedef struct hp_stats { /* counters since start unless said otherwise */
   uint64_t bytes_sent;
   uint64_t bytes_received;
   uint64_t front_bytes;       /* now: memory held by all fronts */
-  uint64_t reserved[5];
+  uint64_t front_budget_bytes; /* 0 = none */
+  uint64_t evicted_pages;     /* given up for the budget */
+  uint64_t refetched_pages;   /* of those, filled again */
+  uint64_t held_back;         /* commits refused at a bound: of records in memory, of the log, of the front */
+  uint64_t owned_bytes;       /* now: records of transactions under way that this node owns */
+  uint64_t reserved[8];
 } hp_stats;
 
 HP_API int32_t hp_engine_stats(hp_engine *engine, hp_stats *out);

@@ -35,6 +35,8 @@ struct NodeOptions {
   uint32_t flags = 0;
   uint32_t miss_timeout_ms = 30000;
   uint64_t checkpoint_log_bytes = 0;
+  uint64_t log_limit_bytes = 0;
+  uint64_t front_budget_bytes = 0;
   std::string transports = "tcp,self,sm";
 };
 
@@ -57,6 +59,8 @@ class Node {
     c.cluster_key_bytes = 32;
     c.miss_timeout_ms = options_.miss_timeout_ms;
     c.checkpoint_log_bytes = options_.checkpoint_log_bytes;
+    c.log_limit_bytes = options_.log_limit_bytes;
+    c.front_budget_bytes = options_.front_budget_bytes;
     hp_error error{};
     ASSERT_EQ(hp_engine_create(&c, &engine_, &error), HP_OK) << error.message;
     hp_engine_info(engine_, &info_);

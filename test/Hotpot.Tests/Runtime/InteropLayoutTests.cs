@@ -93,6 +93,9 @@ public sealed class InteropLayoutTests
         Assert.Equal(Limits.MaxDegree, s_header.Constant("HP_MAX_DEGREE"));
         Assert.Equal(Limits.MaxNodes, s_header.Constant("HP_MAX_NODES"));
         Assert.Equal(Limits.MaxTransactionBytes, s_header.Constant("HP_MAX_TX_BYTES"));
+        Assert.Equal(Limits.MaxTransactionPages, s_header.Constant("HP_MAX_TX_PAGES"));
+        Assert.Equal(Limits.MinFrontBudget, s_header.Constant("HP_MIN_FRONT_BUDGET"));
+        Assert.Equal(Limits.MinLogLimit, s_header.Constant("HP_MIN_LOG_LIMIT"));
         Assert.Equal(HpError.MessageBytes, s_header.Constant("HP_MESSAGE_BYTES"));
         Assert.Equal(HpNodeInfo.AddressBytes, s_header.Constant("HP_ADDRESS_BYTES"));
         Assert.Equal(Libhotpot.AbiVersion, (uint)s_header.Constant("HP_ABI_VERSION"));

@@ -39,7 +39,7 @@ public sealed class SettingsTests : IDisposable
     public void The_command_line_wins_over_the_environment()
     {
         Hashtable variables = new() { ["HOTPOT_MEDIUM"] = "Pmem", ["HOTPOT_SPIN"] = "00:00:00.000050", ["HOTPOT_SILO_DLL"] = "not a setting" };
-        CommandLine commandLine = CommandLine.Parse(["--medium", "memory", "--Hotpot:ReadAheadPages=7", "--file=silo.json"]);
+        CommandLine commandLine = CommandLine.Parse(["--medium", "memory", "--Hotpot:ReadAheadPages=7", "--front-budget", "16777216", "--file=silo.json"]);
         IReadOnlyDictionary<string, string?> environment = HotpotEnvironment.Read(variables);
         HotpotOptions options = new();
         new ConfigurationBuilder().AddInMemoryCollection(environment).AddInMemoryCollection(commandLine.Settings).Build()
@@ -48,6 +48,7 @@ public sealed class SettingsTests : IDisposable
         Assert.Equal(Medium.Memory, options.Medium);
         Assert.Equal(TimeSpan.FromMicroseconds(50), options.Spin);
         Assert.Equal(7, options.ReadAheadPages);
+        Assert.Equal(16 << 20, options.FrontBudget);
         Assert.Equal("silo.json", commandLine.File);
         Assert.Equal(2, environment.Count);
     }
@@ -96,6 +97,8 @@ public sealed class SettingsTests : IDisposable
         { "ReadAheadPages", options => options.ReadAheadPages = 0 },
         { "LogSegmentBytes", options => options.LogSegmentBytes = 1 << 20 },
         { "CheckpointLogBytes", options => options.CheckpointLogBytes = 1 },
+        { "LogLimitBytes", options => options.LogLimitBytes = options.CheckpointLogBytes },
+        { "FrontBudget", options => options.FrontBudget = 4096 },
         { "ConnectionString", options => options.Clustering = ClusteringKind.AdoNet },
         { "AdvertisedAddress", options => options.AdvertisedAddress = "my-host" },
         { "ClusterKey", options => options.ClusterKey = null },

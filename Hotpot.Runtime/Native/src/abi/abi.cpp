@@ -67,6 +67,8 @@ int32_t hp_engine_create(const hp_config* c, hp_engine** out, hp_error* error) {
     if (c->medium > HP_MEDIUM_MEMORY) return Status::Error(HP_E_INVALID, "The medium is unknown; use pmem, file or memory.");
     if (c->log_segment_bytes != 0 && c->log_segment_bytes < (48u << 20))
       return Status::Error(HP_E_INVALID, "A log segment must have at least 48 MiB, so that the largest commit fits.");
+    if (c->front_budget_bytes != 0 && c->front_budget_bytes < HP_MIN_FRONT_BUDGET)
+      return Status::Error(HP_E_INVALID, "The budget of the front must be at least 8 MiB, so that pages stay long enough to be used; raise it or leave it out.");
     EngineConfig config;
     config.data_dir = c->data_dir;
     config.medium = static_cast<hp_medium>(c->medium);
@@ -79,6 +81,10 @@ int32_t hp_engine_create(const hp_config* c, hp_engine** out, hp_error* error) {
     if (c->miss_timeout_ms) config.miss_timeout = std::chrono::milliseconds(c->miss_timeout_ms);
     if (c->log_segment_bytes) config.log_segment_bytes = c->log_segment_bytes;
     if (c->checkpoint_log_bytes) config.checkpoint_log_bytes = c->checkpoint_log_bytes;
+    config.log_limit_bytes = c->log_limit_bytes ? c->log_limit_bytes : std::max<uint64_t>(4 * config.checkpoint_log_bytes, HP_MIN_LOG_LIMIT);
+    if (config.log_limit_bytes < std::max<uint64_t>(2 * config.checkpoint_log_bytes, HP_MIN_LOG_LIMIT))
+      return Status::Error(HP_E_INVALID, "The limit of the log must be at least 256 MiB and twice the size at which it is checkpointed; raise it.");
+    config.front_budget_bytes = c->front_budget_bytes;
     config.spin = std::chrono::microseconds(c->spin_us);
     if (c->read_ahead_pages) config.read_ahead_pages = c->read_ahead_pages;
     auto engine = std::make_unique<hp_engine>();

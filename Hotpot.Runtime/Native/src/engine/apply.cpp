@@ -92,6 +92,7 @@ Status Engine::ApplyPart(Dataset& ds, const ParsedPart& part, uint64_t own) {
     ApplyPageFrozen(ds, number, page.runs, page.bytes, freeze ? &*freeze : nullptr, own);
     if (!present) continue;
     p.version = std::max<uint64_t>(p.version, part.sequence.value);
+    p.recent = 1;
     MarkDirty(ds, chunk, page.page);
   }
   if (chunk.held) chunk.applied = std::max(chunk.applied, part.sequence);

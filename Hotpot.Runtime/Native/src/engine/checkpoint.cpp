@@ -3,7 +3,7 @@
 // 1. Roll the log; what follows must be enough on its own together with the store. 2. Append a snapshot: datasets, roles of held
 // chunks, undecided records, remembered outcomes. 3. Write the dirty pages, a slice per turn. 4. Sync the stores on a thread of their own (the
 // only blocking step). 5. Cut the log below the roll. A crash before 5 replays the old records and the snapshot; both are idempotent.
-// Potential weakness: commits that arrive faster than slices are written only lengthen the log, never the checkpoint; the log's bound is the disk.
+// Commits that arrive faster than slices are written lengthen the log, not the checkpoint; at log_limit_bytes new ones are held back (limits.cpp).
 #include <algorithm>
 
 #include "engine/engine.h"
@@ -42,6 +42,7 @@ Status Engine::BeginCheckpoint() {
   if (Status s = WriteSnapshot(); !s.ok()) return s;
   for (auto& [id, ds] : datasets_) work.pages.emplace_back(id, std::exchange(ds->dirty, {}));
   checkpoint_ = std::move(work);
+  checkpoint_wanted_ = false;
   return Status::Ok();
 }
 
@@ -60,7 +61,7 @@ void Engine::AbandonCheckpoint() {
 
 void Engine::CheckpointStep() {
   if (!checkpoint_) {
-    if (log_->UsedBytes() < config_.checkpoint_log_bytes || log_->Poisoned() || Clock::now() < checkpoint_retry_) return;
+    if ((log_->UsedBytes() < config_.checkpoint_log_bytes && !CheckpointForFront()) || log_->Poisoned() || Clock::now() < checkpoint_retry_) return;
     if (Status s = BeginCheckpoint(); !s.ok()) {
       std::fprintf(stderr, "hotpot: the checkpoint is put off: %s\n", s.message.c_str());
       checkpoint_retry_ = Clock::now() + 5s;
@@ -73,6 +74,7 @@ void Engine::CheckpointStep() {
     if (done == 0) return;
     work.syncer.join();
     if (done == 1) {
+      StoresSynced();
       if (Status s = log_->TruncateBelow(work.cut); !s.ok())
         std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
       else
@@ -103,6 +105,7 @@ void Engine::CheckpointStep() {
         return;
       }
       p.dirty = 0;
+      p.generation = store_generation_;
     }
   }
   work.synced = std::make_shared<std::atomic<int>>(0);

@@ -68,6 +68,7 @@ Status Engine::Collect(Transaction& tx, DatasetId id, std::span<const hp_range> 
         DiffPage(base, image.data(), 0, kPageSize, &at->runs);
         for (const Run& run : at->runs) at->bytes.insert(at->bytes.end(), image.begin() + run.offset, image.begin() + run.offset + run.length);
       } else {
+        if (++tx.pages > HP_MAX_TX_PAGES) return Status::Error(HP_E_LIMIT, "One commit changes at most 65,536 pages; commit in smaller ranges.");
         pages.insert(at, std::move(out));
         tx.collected.emplace_back(id, page);
         ds->collected[page]++;
@@ -132,7 +133,10 @@ Status Engine::Write(Transaction& tx, DatasetId id, uint64_t offset, Bytes from)
     uint32_t in_chunk = ds->InChunk(page);
     auto& pages = tx.parts[{id, chunk.index}];
     auto at = std::lower_bound(pages.begin(), pages.end(), in_chunk, [](const CollectedPage& p, uint32_t k) { return p.page < k; });
-    if (at == pages.end() || at->page != in_chunk) at = pages.insert(at, CollectedPage{in_chunk, kAnyVersion, {}, {}});
+    if (at == pages.end() || at->page != in_chunk) {
+      if (++tx.pages > HP_MAX_TX_PAGES) return Status::Error(HP_E_LIMIT, "One commit changes at most 65,536 pages; write in smaller pieces.");
+      at = pages.insert(at, CollectedPage{in_chunk, kAnyVersion, {}, {}});
+    }
     if (at->runs.empty()) {
       at->runs.push_back({static_cast<uint16_t>(in_page), static_cast<uint16_t>(n)});
       at->bytes.assign(from.begin(), from.begin() + static_cast<ptrdiff_t>(n));

@@ -48,15 +48,19 @@ hp_status Engine::KeepStaged(NodeId from, MessageBody bytes, DatasetId id) {
       stats_.refused_malformed++;
       return HP_E_INVALID;
     }
-  if (owned_.size() >= kOwnedMax) return HP_E_LIMIT;
   TxKey key = record.key();
   if (known_.contains(key.Whole())) return HP_E_REFUSED;
   OwnedTx tx;
   tx.record = std::move(record);
   if (hp_status s = CheckParts(ds, tx); s != HP_OK) return s;
-  auto [slot, fresh] = owned_.try_emplace(key);
-  if (!fresh && slot->second.state != TxState::kStaged) return HP_E_BUSY;
-  slot->second = std::move(tx);
+  auto before = owned_.find(key);
+  if (before != owned_.end() && before->second.state != TxState::kStaged) return HP_E_BUSY;
+  if (hp_status s = AdmitStaged(tx.record, before != owned_.end() ? &before->second : nullptr); s != HP_OK) {
+    stats_.held_back++;
+    return s;
+  }
+  tx.charge = Charge(&owned_bytes_, tx.record.bytes().size());
+  owned_.insert_or_assign(key, std::move(tx));
   CrashPoint("owner.after_stage");
   return HP_OK;
 }
@@ -144,9 +148,11 @@ void Engine::TryPrepareQueue() {
       FailPrepare(key, s);
       continue;
     }
-    if (Blocked(ds, tx, claimed[key.dataset])) {
+    hp_status congestion = Congestion();
+    if (congestion != HP_OK || Blocked(ds, tx, claimed[key.dataset])) {
       if (now >= tx.deadline) {
-        FailPrepare(key, HP_E_BUSY);
+        stats_.held_back += congestion != HP_OK;
+        FailPrepare(key, congestion != HP_OK ? congestion : HP_E_BUSY);
         continue;
       }
       for (const ParsedPart& part : tx.record.parts())

@@ -57,6 +57,11 @@ void Engine::OnReplicate(NodeId peer, const MessageHead& head, Reader reader) {
     unanswered_.push_back(key);
     return CheckDurable();
   }
+  // Held back here for the same reasons as at the owner; it aborts and its commit node tries again.
+  if (hp_status s = AdmitReplicated(record); s != HP_OK) {
+    stats_.held_back++;
+    return answer(key, s);
+  }
   CrashPoint("replica.before_log");
   PendingTx pending;
   pending.from = peer;
@@ -66,6 +71,7 @@ void Engine::OnReplicate(NodeId peer, const MessageHead& head, Reader reader) {
     return answer(key, s.code);
   }
   CrashPoint("replica.after_log");
+  pending.charge = Charge(&pending_bytes_, record.bytes().size());
   pending.record = std::move(record);
   pending_.emplace(key, std::move(pending));
   unanswered_.push_back(key);

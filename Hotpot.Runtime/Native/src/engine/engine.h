@@ -22,6 +22,8 @@
 // link returns, and a completed commit waits for them until membership declares the peer dead (hp_peer_remove). A sharer whose link
 // to an owner breaks drops what it cached from it: it may have missed pushes.
 //
+// Budget (evict.cpp). The front is a cache: above its budget it gives up cached pages, then pages that the store holds. Bounds (limits.cpp, docs/limits.md).
+//
 // Restart (replay.cpp). The log holds datasets, chunk roles, prepared records and outcomes; replay rebuilds fronts on top of the store. Checkpoints
 // (checkpoint.cpp) write dirty pages to the store and cut the log.
 //
@@ -44,6 +46,7 @@
 #include <utility>
 
 #include "base/file_ops.h"
+#include "engine/charge.h"
 #include "engine/record.h"
 #include "engine/state.h"
 #include "fabric/fabric.h"
@@ -63,6 +66,8 @@ struct EngineConfig {
   std::chrono::milliseconds miss_timeout{30000};
   uint64_t log_segment_bytes = 64u << 20;
   uint64_t checkpoint_log_bytes = 256u << 20;
+  uint64_t log_limit_bytes = 1024u << 20;  // new commits are held back when the log is larger
+  uint64_t front_budget_bytes = 0;         // 0 = no budget: pages stay until their chunk goes
   std::chrono::microseconds spin{0};
   uint32_t read_ahead_pages = 64;
   FileOps* files = &FileOps::Real();  // what the data directory is written through; must outlive the engine
@@ -91,6 +96,7 @@ enum class TxState : uint8_t {
 // A transaction's part as the owner sees it.
 struct OwnedTx {
   Record record;
+  Charge charge;  // of Engine::owned_bytes_
   TxState state = TxState::kStaged;
   uint32_t flags = 0;
   uint32_t min_degree = 1;
@@ -112,6 +118,7 @@ struct OwnedTx {
 // A record prepared on this node as a replica (also for our own chunks when the log is replayed).
 struct PendingTx {
   Record record;
+  Charge charge;  // of Engine::pending_bytes_
   Lsn logged;
   NodeId from;              // the owner to answer; 0 = nobody
   bool answered = false;
@@ -137,6 +144,13 @@ struct Retry {  // pages to ask for again
   std::vector<uint64_t> pages;
 };
 
+struct Resident {  // a page's place in an eviction line
+  DatasetId dataset;
+  uint64_t page;
+  TimePoint since;
+  uint64_t fills;  // Engine::fills_ then
+};
+
 struct SyncIn {  // this node synchronises a chunk
   uint64_t request, token;
   DatasetId dataset;
@@ -160,6 +174,7 @@ struct Transaction {
   TxId id;
   uint32_t flags = 0;
   uint64_t bytes = 0;
+  size_t pages = 0;
   std::map<std::pair<DatasetId, ChunkIndex>, std::vector<CollectedPage>> parts;
   std::vector<std::pair<DatasetId, uint64_t>> collected;  // what it counts for in Dataset::collected
 };
@@ -267,6 +282,28 @@ class Engine final : public FabricEvents {
   void PutEntry(Writer& w, const Chunk& chunk) const;
   void LearnEntry(Dataset& ds, ChunkIndex chunk, const ChunkEntryWire& wire);
 
+  // evict.cpp
+  bool OverBudget() const { return config_.front_budget_bytes != 0 && front_pages_ * kPageSize > config_.front_budget_bytes; }
+  bool FarOverBudget() const;
+  uint64_t FillWindow() const;
+  void EnterFront(Dataset& ds, Chunk& chunk, uint64_t number, Page& page);
+  void LeaveFront(Dataset& ds);
+  void EraseDataset(DatasetId id);
+  void Reclaim();
+  bool EvictSome(TimePoint now);
+  void PickVictims(std::deque<Resident>& line, bool replicas, TimePoint now, std::vector<Resident>* out);
+  void EvictRun(Dataset& ds, Chunk& chunk, uint32_t first, size_t count, TimePoint now, std::vector<uint32_t>* gone);
+  void Relist(const Resident& page, bool replica, TimePoint now);
+  void SendForget(Dataset& ds, const Chunk& chunk, const std::vector<uint32_t>& pages);
+  void OnForget(NodeId peer, const MessageHead& head, Reader reader);
+  bool CheckpointForFront() const;
+  void StoresSynced();
+
+  // limits.cpp
+  hp_status Congestion() const;
+  hp_status AdmitStaged(const Record& record, const OwnedTx* replaces) const;
+  hp_status AdmitReplicated(const Record& record) const;
+
   // apply.cpp
   Status ApplyPart(Dataset& ds, const ParsedPart& part, uint64_t own);
   void ApplyPageFrozen(Dataset& ds, uint64_t number, const std::vector<Run>& runs, Bytes bytes, Freeze* freeze, uint64_t own);
@@ -354,6 +391,17 @@ class Engine final : public FabricEvents {
   uint32_t blocked_callers_ = 0;      // in WaitPresent
   std::map<DatasetId, std::unique_ptr<Dataset>> datasets_;
   std::vector<Peer> peers_;     // index 0 = this node
+  uint64_t front_pages_ = 0;               // present in all fronts
+  std::deque<Resident> cached_line_;       // pages by their last use as far as it is seen; of chunks this node holds no replica of
+  std::deque<Resident> replica_line_;      // of chunks it does; a page whose chunk changes sides moves when it is looked at
+  std::vector<Resident> victims_;
+  uint64_t fills_ = 0;                     // pages that ever entered a front
+  bool checkpoint_wanted_ = false;         // eviction met pages that only a checkpoint makes clean
+  bool dirty_pressure_ = false;            // and nothing else
+  TimePoint last_checkpoint_;
+  uint64_t owned_bytes_ = 0;               // of the records in owned_; written by their charges
+  uint64_t pending_bytes_ = 0;             // of those in pending_, likewise
+  uint8_t store_generation_ = 1;           // 1 to 31 in turn: what is written to a store now is durable there when it moves on
   uint64_t next_request_ = 1;
   uint64_t next_tx_ = 1;
   std::unordered_map<uint64_t, Fetch> fetches_;
@@ -418,7 +466,11 @@ class Engine final : public FabricEvents {
 // Outcomes remembered: 131072 x ~150 B = 20 MiB. At 10,000 commits a second that is 13 s; a death is noticed and its transactions are settled sooner.
 constexpr size_t kKnownMax = 131072;
 constexpr size_t kFetchPagesMax = 256;     // pages per FETCH: 1 MiB answers
-constexpr size_t kOwnedMax = 16384;        // transactions staged or prepared at one owner; their bytes are bounded only one by one, by HP_MAX_TX_BYTES
+constexpr size_t kOwnedMax = 16384;        // transactions between stage and completion at one owner: 16,384 x ~0.5 KiB beside their records = 8 MiB
+constexpr uint64_t kOwnedBytesMax = 256u << 20;  // of their records: eight of the largest, or 16 KiB for each of kOwnedMax
+constexpr uint64_t kPendingBytesMax = 256u << 20;  // of records prepared and undecided at one replica, for all owners together
+constexpr size_t kDatasetsMax = 1024;      // 3 descriptors each (front, its userfaultfd, store): 3,072, below the usual hard limit of 4,096 or more
+constexpr uint64_t kChunksMax = 1u << 23;  // of one dataset: 8 B each = 64 MiB; with chunks of 4 MiB 32 TiB, which is all of the region for bases
 constexpr size_t kSyncMessagePages = 512;  // 2 MiB per SYNC_PAGES message
 constexpr size_t kCheckpointSlice = 256;   // pages written per turn of a checkpoint: 1 MiB, about 0.3 ms
 

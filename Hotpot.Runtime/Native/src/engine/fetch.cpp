@@ -147,7 +147,9 @@ void Engine::BecamePresent(Dataset& ds, uint64_t first, size_t pages) {
   TimePoint now{};
   if (ds.view) ds.view->ClearPoison(PageIndex(first), pages);
   for (uint64_t page = first; page < first + pages; page++) {
-    Page& p = ds.At(ds.ChunkOf(page)).pages[ds.InChunk(page)];
+    Chunk& chunk = ds.At(ds.ChunkOf(page));
+    Page& p = chunk.pages[ds.InChunk(page)];
+    if (StateOf(p) != PageState::kPresent) EnterFront(ds, chunk, page, p);
     SetState(p, PageState::kPresent);
     if (!p.faulted) continue;
     p.faulted = 0;
@@ -249,6 +251,7 @@ void Engine::OnFetch(NodeId peer, const MessageHead& head, Reader reader) {
       std::memcpy(body.data() + heads_at + i * sizeof ph, &ph, sizeof ph);
       if (!zero) w.Put(Bytes(bytes, kPageSize));
       if (owner) page.sharers |= PeerSet{1} << *index;
+      page.recent = 1;
     }
     stats_.served_bytes += body.size();
   }
@@ -313,7 +316,7 @@ void Engine::OnPages(NodeId peer, const MessageHead& head, Reader reader) {
 void Engine::DropCached(Dataset& ds, Chunk& chunk) {
   std::vector<uint32_t> present, again;
   for (uint32_t i = 0; i < chunk.pages.size(); i++)
-    if (StateOf(chunk.pages[i]) == PageState::kPresent) present.push_back(i);
+    if (StateOf(chunk.pages.Peek(i)) == PageState::kPresent) present.push_back(i);
   uint64_t first_page = ds.PageOf(chunk.index, 0);
   if (!present.empty()) {
     std::optional<Freeze> freeze;
@@ -339,6 +342,7 @@ void Engine::DropCached(Dataset& ds, Chunk& chunk) {
         p.dirty = 0;
       }
       SetState(p, PageState::kAbsent);
+      LeaveFront(ds);
     }
     std::erase_if(present, [&](uint32_t i) { return StateOf(chunk.pages[i]) == PageState::kPresent; });
     ForRuns(present, [&](uint32_t first, size_t count) { ds.front->Punch(PageIndex(first_page + first), count); });
@@ -361,7 +365,7 @@ void Engine::DropCached(Dataset& ds, Chunk& chunk) {
 
 // Returns with the turn held. While it waits the turn is free.
 Status Engine::WaitPresent(DatasetId id, uint64_t first, uint64_t count, TimePoint deadline, std::unique_lock<std::mutex>& turn) {
-  constexpr uint64_t kWindow = 4096;  // pages asked for at once: 16 MiB
+  const uint64_t window = FillWindow();
   uint64_t cursor = first, end = first + count;
   std::vector<uint64_t> absent;
   blocked_callers_++;
@@ -371,8 +375,8 @@ Status Engine::WaitPresent(DatasetId id, uint64_t first, uint64_t count, TimePoi
     if (result = FindDataset(id, &ds); !result.ok()) break;
     absent.clear();
     bool missing = false;
-    for (uint64_t page = cursor; page < end && page < cursor + kWindow; page++) {
-      PageState state = StateOf(ds->At(ds->ChunkOf(page)).pages[ds->InChunk(page)]);
+    for (uint64_t page = cursor; page < end && page < cursor + window; page++) {
+      PageState state = StateOf(ds->At(ds->ChunkOf(page)).pages.Peek(ds->InChunk(page)));
       if (state == PageState::kPresent && !missing) {
         cursor = page + 1;
         continue;
@@ -436,7 +440,7 @@ Status Engine::Read(DatasetId id, uint64_t offset, uint64_t length, std::byte* t
     // WaitPresent may have let the dataset go and come back; it is there now, and the turn has been held since.
     if (Status s = FindDataset(id, &ds); !s.ok()) return s;
     bool still = true;
-    for (uint64_t page = first; page <= last; page++) still &= StateOf(ds->At(ds->ChunkOf(page)).pages[ds->InChunk(page)]) == PageState::kPresent;
+    for (uint64_t page = first; page <= last; page++) still &= StateOf(ds->At(ds->ChunkOf(page)).pages.Peek(ds->InChunk(page))) == PageState::kPresent;
     if (!still) continue;  // dropped again while later pages of the batch arrived
     std::memcpy(to, ds->front->page(PageIndex(0)) + offset, n);
     to += n;

@@ -115,7 +115,7 @@ void Engine::Loop() {
 }
 
 bool Engine::Waiting() const {
-  if (!retries_.empty() || !fetches_.empty() || !prepare_queue_.empty() || !syncs_out_.empty() || checkpoint_) return true;
+  if (!retries_.empty() || !fetches_.empty() || !prepare_queue_.empty() || !syncs_out_.empty() || checkpoint_ || OverBudget()) return true;
   for (const auto& [id, ds] : datasets_)
     if (!ds->faults.empty()) return true;
   return false;
@@ -129,6 +129,7 @@ void Engine::Kick() {
 bool Engine::Pump() {
   bool busy = fabric_->Progress() > 0;
   CheckDurable();
+  Reclaim();
   return busy;
 }
 
@@ -356,7 +357,7 @@ void Engine::OnPeerUp(NodeId node, Incarnation incarnation) {
     for (auto& chunk : ds->chunks) {
       if (!chunk) continue;
       // It dropped what it had cached from us when the link broke, and so do we with what came from it or, meanwhile, from a replica.
-      for (Page& page : chunk->pages) page.sharers &= ~(PeerSet{1} << index);
+      chunk->pages.ForEachTouched([&](Page& page) { page.sharers &= ~(PeerSet{1} << index); });
       if (chunk->config.owner == node && !chunk->held) DropCached(*ds, *chunk);
     }
   }
@@ -464,6 +465,8 @@ void Engine::OnMessage(NodeId peer, Incarnation incarnation, uint16_t type, Byte
       return OnSync(peer, head, reader);
     case MessageType::kSyncPages:
       return OnSyncPages(peer, head, reader);
+    case MessageType::kForget:
+      return OnForget(peer, head, reader);
     default:
       stats_.refused_malformed++;
   }

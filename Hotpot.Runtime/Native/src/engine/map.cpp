@@ -15,7 +15,8 @@ Status CheckDesc(const hp_dataset_desc& d) {
   if (d.size > (uint64_t{1} << 46) || d.base > (uint64_t{1} << 47) - d.size)
     return Status::Error(HP_E_RANGE, "The dataset does not fit into the address space; create a smaller one.");
   if (d.chunk_log2 < 12 || d.chunk_log2 > 30) return Status::Error(HP_E_INVALID, "The chunk size must be a power of two from 4 KiB to 1 GiB; choose another.");
-  if ((d.size >> d.chunk_log2) >= (uint64_t{1} << 31)) return Status::Error(HP_E_LIMIT, "The dataset has too many chunks; choose a larger chunk size.");
+  if ((d.size + (uint64_t{1} << d.chunk_log2) - 1) >> d.chunk_log2 > kChunksMax)
+    return Status::Error(HP_E_LIMIT, "The dataset would have more than 8,388,608 chunks; choose a larger chunk size.");
   if (d.degree < 1 || d.degree > HP_MAX_DEGREE) return Status::Error(HP_E_INVALID, "The degree must be from 1 to 8; choose another.");
   if (d.mode > HP_MODE_SINGLE_WRITER) return Status::Error(HP_E_INVALID, "The sharing mode is unknown; use MultiWriter or SingleWriter.");
   return Status::Ok();
@@ -52,10 +53,12 @@ Status Engine::OpenDataset(const hp_dataset_desc& d) {
   for (const auto& [id, other] : datasets_)
     if (d.base < other->base + other->size && other->base < d.base + d.size)
       return Status::Error(HP_E_ADDRESS_IN_USE, "The addresses overlap dataset " + other->name + "; use the base the namespace gave.");
+  if (datasets_.size() >= kDatasetsMax)
+    return Status::Error(HP_E_LIMIT, "This node knows 1,024 datasets already; drop one first, or put the data into fewer and larger ones.");
   Dataset* ds = nullptr;
   if (Status s = CreateDataset(d, &ds); !s.ok()) return s;
   if (Status s = LogDataset(*ds); !s.ok()) {
-    datasets_.erase(DatasetId(d.id));
+    EraseDataset(DatasetId(d.id));
     return s;
   }
   ds->open = true;
@@ -71,7 +74,7 @@ Status Engine::CloseDataset(DatasetId id) {
   ds->open = false;
   for (auto& chunk : ds->chunks) {
     if (!chunk) continue;
-    for (Page& p : chunk->pages) p.faulted = 0;
+    chunk->pages.ForEachTouched([](Page& p) { p.faulted = 0; });
     if (!chunk->held) DropCached(*ds, *chunk);
   }
   return Status::Ok();
@@ -101,7 +104,7 @@ Status Engine::DropDataset(DatasetId id) {
   for (const auto& [key, tx] : owned_)
     if (key.dataset == id) gone.push_back(key);
   for (TxKey key : gone) FailPrepare(key, HP_E_NOT_FOUND);
-  datasets_.erase(id);
+  EraseDataset(id);
   progress_.notify_all();
   return RemoveStore(*config_.files, config_.data_dir, id);
 }
@@ -195,7 +198,7 @@ Status Engine::Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config) {
     chunk.held = false;
     chunk.complete = false;
   }
-  for (Page& p : chunk.pages) p.sharers = 0;  // every other node drops what it cached when it learns of this epoch
+  chunk.pages.ForEachTouched([](Page& p) { p.sharers = 0; });  // every other node drops what it cached when it learns of this epoch
   chunk.next = Sequence(std::max(chunk.next.value, chunk.applied.value + 1));
   if (was_held || chunk.held) return LogChunk(ds, chunk);
   return Status::Ok();
@@ -221,7 +224,7 @@ void Engine::ForgetPrivates(Dataset& ds) {
   ds.twins.clear();
   for (auto& chunk : ds.chunks)
     if (chunk)
-      for (Page& p : chunk->pages) p.dropped_at = NextTxNumber();
+      chunk->pages.ForEachTouched([&](Page& p) { p.dropped_at = NextTxNumber(); });
 }
 
 Status Engine::UnmapView(DatasetId id) {
@@ -273,11 +276,11 @@ Status Engine::DatasetStats(DatasetId id, hp_dataset_stat* out) {
   Dataset* ds = nullptr;
   if (Status s = FindDataset(id, &ds); !s.ok()) return s;
   *out = {};
+  out->pages_present = ds->present_pages;
   for (const auto& chunk : ds->chunks) {
     if (!chunk) continue;
     out->chunks_owned += Owns(*chunk);
     out->chunks_held += chunk->held;
-    for (const Page& p : chunk->pages) out->pages_present += static_cast<PageState>(p.state) == PageState::kPresent;
   }
   if (ds->view && ds->view->writable()) {
     private_scratch_.clear();
@@ -298,6 +301,8 @@ void Engine::Stats(hp_stats* out) {
   out->refused_malformed += f.refused_malformed;
   out->log_bytes = log_->End().value;
   out->log_used_bytes = log_->UsedBytes();
+  out->front_budget_bytes = config_.front_budget_bytes;
+  out->owned_bytes = owned_bytes_;
   for (const Peer& p : peers_) out->peers_connected += p.up && p.node != self_;
   for (const auto& [id, ds] : datasets_) {
     out->front_bytes += ds->front->AllocatedBytes();

@@ -90,7 +90,7 @@ class Replayer final : public LogReplay {
       case LogType::kDrop: {
         uint64_t id = 0;
         if (!reader.Read(&id)) return Damaged(lsn);
-        e_.datasets_.erase(DatasetId(id));
+        e_.EraseDataset(DatasetId(id));
         std::erase_if(e_.pending_, [&](const auto& p) { return p.first.dataset.value == id; });
         return RemoveStore(*e_.config_.files, e_.config_.data_dir, DatasetId(id));
       }
@@ -151,6 +151,7 @@ class Replayer final : public LogReplay {
     PendingTx pending;
     pending.answered = true;
     if (!Record::Parse(MessageBody(payload.begin(), payload.end()), it->second->chunk_count(), it->second->chunk_pages(), &pending.record)) return Damaged(lsn);
+    pending.charge = Charge(&e_.pending_bytes_, payload.size());
     TxKey key = pending.record.key();
     e_.pending_.insert_or_assign(key, std::move(pending));
     return Status::Ok();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "engine/page_table.h"
 #include "engine/record.h"
 #include "store/store.h"
 #include "view/front.h"
@@ -18,25 +19,6 @@ namespace hotpot {
 
 using Clock = std::chrono::steady_clock;
 using TimePoint = Clock::time_point;
-
-enum class PageState : uint8_t {
-  kAbsent,    // a hole in the front; a replica has it in its store
-  kFetching,  // a request for it is on its way
-  kPresent,   // the front has it
-  kDelayed,   // to be asked for again at the time its Retry says
-};
-
-// 24 bytes for each page of a chunk that was ever touched here.
-struct Page {
-  uint64_t version : 55 = 0;  // sequence of the last commit applied here; never less than the chunk's floor
-  uint64_t state : 2 = 0;     // PageState
-  uint64_t dirty : 1 = 0;     // the front is newer than the store (replicas only); listed in Dataset::dirty
-  uint64_t faulted : 1 = 0;   // a thread sleeps in a fault on it; listed in Dataset::faults
-  uint64_t unused : 5 = 0;
-  uint64_t sharers = 0;     // owner only: bit i = the peer with index i caches it
-  uint64_t dropped_at = 0;  // transactions of this node numbered below it looked at a private page that is gone
-};
-static_assert(sizeof(Page) == 24);
 
 using PeerIndex = uint32_t;  // 0 = this node; at most HP_MAX_NODES
 using PeerSet = uint64_t;    // bit i = peer index i
@@ -79,7 +61,8 @@ struct Chunk {
   uint64_t floor = 0;  // no page's version is below it (versions are not stored; a restart knows only `applied`)
   uint32_t active_txs = 0;   // owner: prepared or preparing transactions that touch it
   uint32_t sync_holds = 0;   // owner: synchronisations waiting for active_txs to reach 0; they hold back new prepares
-  std::vector<Page> pages;
+  PageTable pages;
+  std::vector<bool> evicted;  // pages that were given up for the budget and not filled since; empty = none ever was
 
   uint64_t VersionOf(uint32_t page) const { return std::max<uint64_t>(pages[page].version, floor); }
 };
@@ -107,6 +90,7 @@ struct Dataset {
   std::unordered_map<uint64_t, Fault> faults;    // page -> sleeping threads
   std::unordered_map<uint64_t, TxKey> locks;     // owner: page -> prepared transaction
   std::vector<uint64_t> dirty;                   // pages to write at the next checkpoint
+  uint64_t present_pages = 0;                    // that the front has
   uint64_t last_miss = ~uint64_t{0};             // read-ahead: where the last run of misses ended
   uint32_t run_length = 0;
 

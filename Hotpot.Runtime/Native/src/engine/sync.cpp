@@ -27,6 +27,8 @@ Status Engine::Sync(DatasetId id, ChunkIndex index, NodeId source, uint64_t toke
   if (index.value >= ds->chunk_count()) return Status::Error(HP_E_RANGE, "The chunk lies beyond the end of dataset " + ds->name + ".");
   Chunk& chunk = ds->At(index);
   if (!chunk.held) return Status::Error(HP_E_INVALID, "This node is no replica of the chunk; install the map that makes it one first.");
+  if (hp_status s = Congestion(); s != HP_OK)
+    return Status::Error(s, "This node's redo log or front is full until a checkpoint is done; synchronise the chunk later.");
   if (source == self_) return Status::Error(HP_E_INVALID, "A chunk cannot be synchronised from itself.");
   // What was prepared here and never decided belongs to the past of this copy; the source's pages replace it.
   std::vector<TxKey> stale;
@@ -48,7 +50,7 @@ Status Engine::Sync(DatasetId id, ChunkIndex index, NodeId source, uint64_t toke
   for (uint32_t i = 0; i < chunk.pages.size(); i++) {
     PageIndex page(ds->PageOf(index, i));
     // A page cached from the owner meanwhile is not our durable copy unless it is listed as dirty.
-    bool in_front = static_cast<PageState>(chunk.pages[i].state) == PageState::kPresent && (chunk.complete || chunk.pages[i].dirty);
+    bool in_front = static_cast<PageState>(chunk.pages.Peek(i).state) == PageState::kPresent && (chunk.complete || chunk.pages.Peek(i).dirty);
     if (in_front) {
       w.Put(Digest(ds->front->page(page)));
     } else {
@@ -131,7 +133,7 @@ void Engine::SendSync(SyncOut& sync) {
   };
   if (chunk.config.epoch != sync.epoch) head.status = HP_E_STALE_EPOCH;
   for (uint32_t i = 0; i < chunk.pages.size() && head.status == HP_OK; i++) {
-    bool was_present = static_cast<PageState>(chunk.pages[i].state) == PageState::kPresent;
+    bool was_present = static_cast<PageState>(chunk.pages.Peek(i).state) == PageState::kPresent;
     alignas(64) std::byte stored[kPageSize];
     const std::byte* bytes = stored;
     if (was_present) {

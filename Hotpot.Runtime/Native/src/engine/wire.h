@@ -25,6 +25,7 @@ enum class MessageType : uint16_t {
   kAborted = 11,    // the answer
   kSync = 12,       // replica -> source: digests of its pages, send what differs
   kSyncPages = 13,  // the answer, one or more messages
+  kForget = 14,     // sharer -> owner: pages it no longer caches
 };
 
 struct MessageHead {
