@@ -61,7 +61,8 @@ internal static partial class SiloHost
         }
     }
 
-    private static bool IsDeclaredDead(IServiceProvider services)
+    /// <summary>The other silos have given this one up.</summary>
+    internal static bool IsDeclaredDead(IServiceProvider services)
     {
         ClusterMembershipSnapshot snapshot = services.GetRequiredService<IClusterMembershipService>().CurrentSnapshot;
         return snapshot.GetSiloStatus(services.GetRequiredService<ILocalSiloDetails>().SiloAddress) == SiloStatus.Dead;

@@ -39,21 +39,14 @@ demo.SetAction(async (parsed, cancellation) =>
             await Console.Error.WriteLineAsync($"hotpot: the demo failed: largest error {result.MaxError}, {result.LostBytes} bytes lost.");
         return result.IsGood ? 0 : Failed;
     }
-    catch (Exception exception) when (exception is DemoException or HotpotException or OrleansException or TimeoutException or IOException)
+    catch (Exception exception) when (exception is DemoException or LocalClusterException or HotpotException or OrleansException or TimeoutException or IOException)
     {
         await Console.Error.WriteLineAsync($"hotpot: {exception.Message}");
         return Failed;
     }
 });
 
-var dataDirectory = new Option<string>("--data-directory") { Required = true };
-var clusterDirectory = new Option<string>("--cluster-directory") { Required = true };
-var clusterKeyFile = new Option<string>("--cluster-key-file") { Required = true };
-var medium = new Option<Medium>("--medium") { Required = true };
-var node = new Command("node", "One silo of the demo; the demo itself starts these.") { dataDirectory, clusterDirectory, clusterKeyFile, medium };
-node.SetAction((parsed, cancellation) => NodeHost.RunAsync(
-    new NodeOptions(parsed.GetValue(dataDirectory)!, parsed.GetValue(clusterDirectory)!, parsed.GetValue(clusterKeyFile)!, parsed.GetValue(medium)), cancellation));
-
+var node = NodeCommand.Create(_ => { });
 var parsed = new RootCommand("The demo of Hotpot.") { demo, node }.Parse(args);
 if (parsed.Action is not ParseErrorAction errors)
     return await parsed.InvokeAsync();

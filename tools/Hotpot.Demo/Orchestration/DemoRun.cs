@@ -51,7 +51,7 @@ internal sealed class DemoRun(DemoOptions options, ProgressDisplay display)
 
     public async Task<DemoResult> RunAsync(CancellationToken cancellation)
     {
-        using var directory = DemoDirectory.Create(options.Data, options.Keep);
+        using var directory = ClusterFolder.Create("demo", options.Data, options.Keep);
         var graphFile = Path.Combine(AppContext.BaseDirectory, "data", "debian12-packages.graph.br");
         var graph = DependencyGraphFile.Read(graphFile);
         display.Line(Invariant($"Debian 12: {graph.VertexCount:N0} packages, {graph.EdgeCount:N0} dependencies."));
@@ -73,23 +73,23 @@ internal sealed class DemoRun(DemoOptions options, ProgressDisplay display)
     }
 
     private async Task<DemoResult> RunAsync(
-        DemoDirectory directory, DependencyGraph graph, string graphFile, NodeProcess[] nodes, ClusterClient cluster, CancellationToken cancellation)
+        ClusterFolder directory, DependencyGraph graph, string graphFile, NodeProcess[] nodes, ClusterClient cluster, CancellationToken cancellation)
     {
         var dataset = await CreateAsync(cluster, PackagesDataset, GraphImage.SizeFor(graph), NodeCount, GraphImage.RegionAlignment, cancellation).ConfigureAwait(false);
         await LoadAsync(cluster, dataset, graph, graphFile, nodes[0]).ConfigureAwait(false);
         var (iterations, maxError) = await RankAsync(cluster, dataset, graph, nodes, options.Iterations, cancellation).ConfigureAwait(false);
-        var top = await cluster.On(nodes[^1]).TopAsync(PackagesDataset, iterations, TopCount).ConfigureAwait(false);
+        var top = await On(cluster, nodes[^1]).TopAsync(PackagesDataset, iterations, TopCount).ConfigureAwait(false);
         display.Table(
             ["", "package", "rank"],
             top.Select((package, place) => (string[])[Invariant($"{place + 1}"), package.Name, Invariant($"{package.Rank:0.000000}")]).ToArray());
 
         var measured = await MeasureAsync(cluster, graph, nodes, cancellation).ConfigureAwait(false);
-        var moved = await cluster.BytesSentAsync(nodes).ConfigureAwait(false);
+        var moved = await BytesSentAsync(cluster, nodes).ConfigureAwait(false);
         await CopyAsync(dataset, directory, cancellation).ConfigureAwait(false);
 
         var victim = await FindLargestOwnerAsync(dataset, nodes, cancellation).ConfigureAwait(false);
         var survivors = nodes.Where(node => node != victim).ToArray();
-        var movedBySurvivors = await cluster.BytesSentAsync(survivors).ConfigureAwait(false);
+        var movedBySurvivors = await BytesSentAsync(cluster, survivors).ConfigureAwait(false);
         var promoted = await KillAsync(dataset, victim, cancellation).ConfigureAwait(false);
         var lost = await CountLostBytesAsync(cluster, directory, survivors).ConfigureAwait(false);
 
@@ -98,7 +98,7 @@ internal sealed class DemoRun(DemoOptions options, ProgressDisplay display)
         await CopyAsync(dataset, directory, cancellation).ConfigureAwait(false);
         var caughtUp = await RestartAsync(directory, dataset, nodes, victim.Index, cancellation).ConfigureAwait(false);
         lost += await CountLostBytesAsync(cluster, directory, [nodes[victim.Index]]).ConfigureAwait(false);
-        moved += await cluster.BytesSentAsync(nodes).ConfigureAwait(false) - movedBySurvivors;
+        moved += await BytesSentAsync(cluster, nodes).ConfigureAwait(false) - movedBySurvivors;
 
         var result = new DemoResult(
             graph.VertexCount, graph.EdgeCount, top, iterations, maxError, lost, measured.Loads.MappedNs, measured.Loads.OrdinaryNs, measured.MissUs, measured.CommitUs,
@@ -107,7 +107,7 @@ internal sealed class DemoRun(DemoOptions options, ProgressDisplay display)
         return result;
     }
 
-    private async Task StartNodesAsync(DemoDirectory directory, NodeProcess[] nodes, CancellationToken cancellation)
+    private async Task StartNodesAsync(ClusterFolder directory, NodeProcess[] nodes, CancellationToken cancellation)
     {
         var started = Stopwatch.GetTimestamp();
         await display.RunAsync($"Starting {nodes.Length} silos", nodes.Length, async progress =>
@@ -129,7 +129,7 @@ internal sealed class DemoRun(DemoOptions options, ProgressDisplay display)
     {
         var started = Stopwatch.GetTimestamp();
         var bytes = GraphImage.LoadedBytes(graph);
-        await RunWithProgressAsync($"Loading the graph on {loader.Name}", bytes, cluster.On(loader), cluster.On(loader).LoadAsync(PackagesDataset, graphFile)).ConfigureAwait(false);
+        await RunWithProgressAsync($"Loading the graph on {loader.Name}", bytes, On(cluster, loader), On(cluster, loader).LoadAsync(PackagesDataset, graphFile)).ConfigureAwait(false);
         display.Line(Invariant($"Loaded {bytes / 1e6:0.0} MB of linked pointers at 0x{dataset.BaseAddress:x} from {loader.Name}, durable on {NodeCount} nodes, in {Seconds(started)} s."));
     }
 
@@ -138,11 +138,11 @@ internal sealed class DemoRun(DemoOptions options, ProgressDisplay display)
         ClusterClient cluster, Dataset dataset, DependencyGraph graph, NodeProcess[] nodes, int limit, CancellationToken cancellation)
     {
         var started = Stopwatch.GetTimestamp();
-        var ranking = Task.WhenAll(nodes.Select((node, share) => cluster.On(node).RankAsync(new RankRequest
+        var ranking = Task.WhenAll(nodes.Select((node, share) => On(cluster, node).RankAsync(new RankRequest
         {
             Dataset = PackagesDataset, Share = share, Shares = nodes.Length, Iterations = limit, Barrier = $"ranking on {nodes.Length} nodes", MinDegree = nodes.Length,
         })));
-        await RunWithProgressAsync($"Ranking on {nodes.Length} nodes", limit, cluster.On(nodes[0]), ranking).ConfigureAwait(false);
+        await RunWithProgressAsync($"Ranking on {nodes.Length} nodes", limit, On(cluster, nodes[0]), ranking).ConfigureAwait(false);
         var iterations = await ranking.ConfigureAwait(false);
         if (iterations.Distinct().Count() != 1)
             throw new DemoException($"The nodes stopped after different numbers of iterations: {string.Join(", ", iterations)}.");
@@ -163,8 +163,8 @@ internal sealed class DemoRun(DemoOptions options, ProgressDisplay display)
     /// <summary>The committed bytes, as a client sees them that runs no silo.</summary>
     private static Task<byte[]> ReadAllAsync(Dataset dataset, CancellationToken cancellation) => dataset.ReadAsync(0, checked((int)dataset.Size), cancellation);
 
-    private static async Task CopyAsync(Dataset dataset, DemoDirectory directory, CancellationToken cancellation) =>
-        await File.WriteAllBytesAsync(directory.CopyFile, await ReadAllAsync(dataset, cancellation).ConfigureAwait(false), cancellation).ConfigureAwait(false);
+    private static async Task CopyAsync(Dataset dataset, ClusterFolder directory, CancellationToken cancellation) =>
+        await File.WriteAllBytesAsync(CopyFile(directory), await ReadAllAsync(dataset, cancellation).ConfigureAwait(false), cancellation).ConfigureAwait(false);
 
     private static unsafe double MaxError(byte[] bytes, Dataset dataset, DependencyGraph graph, int iterations)
     {
@@ -188,14 +188,14 @@ internal sealed class DemoRun(DemoOptions options, ProgressDisplay display)
         var measured = new Measurements();
         await display.RunAsync("Measuring", 3, async progress =>
         {
-            measured.Loads = await cluster.On(nodes[1]).MeasureLoadsAsync(PackagesDataset, GraphImage.LoadedBytes(graph)).ConfigureAwait(false);
+            measured.Loads = await On(cluster, nodes[1]).MeasureLoadsAsync(PackagesDataset, GraphImage.LoadedBytes(graph)).ConfigureAwait(false);
             progress.Report(1);
             await CreateAsync(cluster, MissDataset, MissDatasetBytes, degree: 1, DatasetOptions.Default.ChunkBytes, cancellation).ConfigureAwait(false);
-            await cluster.On(nodes[0]).FillPagesAsync(MissDataset).ConfigureAwait(false);
-            measured.MissUs = await cluster.On(nodes[1]).MeasureMissesAsync(MissDataset, Touches).ConfigureAwait(false);
+            await On(cluster, nodes[0]).FillPagesAsync(MissDataset).ConfigureAwait(false);
+            measured.MissUs = await On(cluster, nodes[1]).MeasureMissesAsync(MissDataset, Touches).ConfigureAwait(false);
             progress.Report(2);
             await CreateAsync(cluster, CommitDataset, CommitDatasetBytes, NodeCount, DatasetOptions.Default.ChunkBytes, cancellation).ConfigureAwait(false);
-            measured.CommitUs = await cluster.On(nodes[0]).MeasureCommitsAsync(CommitDataset, Commits).ConfigureAwait(false);
+            measured.CommitUs = await On(cluster, nodes[0]).MeasureCommitsAsync(CommitDataset, Commits).ConfigureAwait(false);
             progress.Report(3);
         }).ConfigureAwait(false);
         return measured;
@@ -223,7 +223,7 @@ internal sealed class DemoRun(DemoOptions options, ProgressDisplay display)
     }
 
     /// <summary>Starts the killed node with its old data and returns how long it took until nothing was missing any more.</summary>
-    private async Task<TimeSpan> RestartAsync(DemoDirectory directory, Dataset dataset, NodeProcess[] nodes, int index, CancellationToken cancellation)
+    private async Task<TimeSpan> RestartAsync(ClusterFolder directory, Dataset dataset, NodeProcess[] nodes, int index, CancellationToken cancellation)
     {
         var started = Stopwatch.GetTimestamp();
         await display.RunAsync($"Starting {nodes[index].Name} again", 1, async _ =>
@@ -260,13 +260,13 @@ internal sealed class DemoRun(DemoOptions options, ProgressDisplay display)
             }
         });
 
-    private async Task<long> CountLostBytesAsync(ClusterClient cluster, DemoDirectory directory, NodeProcess[] nodes)
+    private async Task<long> CountLostBytesAsync(ClusterClient cluster, ClusterFolder directory, NodeProcess[] nodes)
     {
         long lost = 0;
         foreach (var node in nodes)
         {
-            var differing = await cluster.On(node).CountDifferencesAsync(PackagesDataset, directory.CopyFile).ConfigureAwait(false);
-            display.Line(Invariant($"Read {new FileInfo(directory.CopyFile).Length / 1e6:0.0} MB again on {node.Name}: {differing} bytes differ."));
+            var differing = await On(cluster, node).CountDifferencesAsync(PackagesDataset, CopyFile(directory)).ConfigureAwait(false);
+            display.Line(Invariant($"Read {new FileInfo(CopyFile(directory)).Length / 1e6:0.0} MB again on {node.Name}: {differing} bytes differ."));
             lost += differing;
         }
 
@@ -285,6 +285,19 @@ internal sealed class DemoRun(DemoOptions options, ProgressDisplay display)
                 ["restart to full degree", Invariant($"{result.CaughtUpMs:0} ms")],
                 ["bytes lost", Invariant($"{result.LostBytes}")],
             ]);
+
+    private static IPageRankGrain On(ClusterClient cluster, NodeProcess node) => cluster.On<IPageRankGrain>(node.Id);
+
+    private static string CopyFile(ClusterFolder directory) => Path.Combine(directory.Path, "copy");
+
+    /// <summary>Bytes that these nodes' data paths have sent to each other since they started.</summary>
+    private static async Task<long> BytesSentAsync(ClusterClient cluster, IEnumerable<NodeProcess> nodes)
+    {
+        long sum = 0;
+        foreach (var node in nodes)
+            sum += (long)(await cluster.Grains.NodeGrain(node.Id).StatAsync().ConfigureAwait(false)).Statistics.BytesSent;
+        return sum;
+    }
 
     private static string Seconds(long started) => Invariant($"{Stopwatch.GetElapsedTime(started).TotalSeconds:0.0}");
 

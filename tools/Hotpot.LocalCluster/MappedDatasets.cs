@@ -1,10 +1,10 @@
 using System.Collections.Concurrent;
 using Hotpot.Clients;
 
-namespace Hotpot.Demo.Node;
+namespace Hotpot.LocalCluster;
 
 /// <summary>A dataset and this process's mapping of it.</summary>
-internal sealed record MappedDataset(Dataset Dataset, Mapping Mapping)
+public sealed record MappedDataset(Dataset Dataset, Mapping Mapping)
 {
     public unsafe byte* Address => Mapping.Pointer<byte>(0);
 
@@ -16,12 +16,25 @@ internal sealed record MappedDataset(Dataset Dataset, Mapping Mapping)
 /// Maps each dataset once for the life of the process: raw pointers into it are used by several grain calls, and the last
 /// unmapping would pull the memory away under them.
 /// </summary>
-internal sealed class MappedDatasets(IHotpot hotpot) : IDisposable
+public sealed class MappedDatasets(IHotpot hotpot) : IDisposable
 {
-    // Entries are added by OpenAsync and removed by nobody; the factory runs once for each name because Lazy allows no second run.
+    // Entries are added by OpenAsync, and removed by it when opening failed; the factory runs once for each entry because Lazy allows no second run.
     private readonly ConcurrentDictionary<string, Lazy<Task<MappedDataset>>> _open = new(StringComparer.Ordinal);
 
-    public Task<MappedDataset> OpenAsync(string name) => _open.GetOrAdd(name, key => new Lazy<Task<MappedDataset>>(() => MapAsync(key))).Value;
+    public async Task<MappedDataset> OpenAsync(string name)
+    {
+        var opening = _open.GetOrAdd(name, key => new Lazy<Task<MappedDataset>>(() => MapAsync(key)));
+        try
+        {
+            return await opening.Value.ConfigureAwait(false);
+        }
+        catch
+        {
+            // The next caller tries again.
+            _open.TryRemove(KeyValuePair.Create(name, opening));
+            throw;
+        }
+    }
 
     public void Dispose()
     {

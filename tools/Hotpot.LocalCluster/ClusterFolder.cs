@@ -1,22 +1,20 @@
 using System.Security.Cryptography;
 
-namespace Hotpot.Demo.Orchestration;
+namespace Hotpot.LocalCluster;
 
 /// <summary>The folder of one run, with everything the nodes write. It is removed at the end unless it is to be kept.</summary>
-internal sealed class DemoDirectory : IDisposable
+public sealed class ClusterFolder : IDisposable
 {
     private const string SharedMemory = "/dev/shm";
 
     // Three redo logs with their first segments, three stores and three fronts stay well below this.
     private const long SharedMemoryBytesMin = 2L << 30;
 
-    private readonly bool _keep;
-
-    private DemoDirectory(string path, bool isSharedMemory, bool keep)
+    private ClusterFolder(string path, Medium medium, bool keep)
     {
-        _keep = keep;
+        Keep = keep;
         Path = path;
-        Medium = isSharedMemory ? Medium.Pmem : Medium.File;
+        Medium = medium;
         Directory.CreateDirectory(ClusterDirectory);
         File.WriteAllText(KeyFile, Convert.ToHexString(RandomNumberGenerator.GetBytes(32)));
     }
@@ -26,38 +24,47 @@ internal sealed class DemoDirectory : IDisposable
     /// <summary>Shared memory stands in for persistent memory: it is written through libpmem, and survives a process but not the machine.</summary>
     public Medium Medium { get; }
 
+    /// <summary>Written by whoever owns the folder, before it disposes it.</summary>
+    public bool Keep { get; set; }
+
     public string ClusterDirectory => System.IO.Path.Combine(Path, "cluster");
 
     public string KeyFile => System.IO.Path.Combine(Path, "cluster.key");
-
-    public string CopyFile => System.IO.Path.Combine(Path, "copy");
 
     public string DataDirectory(int node) => System.IO.Path.Combine(Path, $"node-{node}");
 
     public string LogFile(int node) => System.IO.Path.Combine(Path, $"node-{node}.log");
 
-    public static DemoDirectory Create(string? wanted, bool keep)
+    /// <summary>In a folder that the user has named, or in shared memory if it has room, else in the temporary folder.</summary>
+    public static ClusterFolder Create(string program, string? wanted, bool keep)
     {
         if (wanted is not null)
         {
             // A folder of our own inside, so that cleaning up can never remove what was there before.
             var parent = System.IO.Path.GetFullPath(wanted);
             Directory.CreateDirectory(parent);
-            return new DemoDirectory(Unique(parent), parent.StartsWith(SharedMemory, StringComparison.Ordinal), keep);
+            return new ClusterFolder(Unique(parent, program), parent.StartsWith(SharedMemory, StringComparison.Ordinal) ? Medium.Pmem : Medium.File, keep);
         }
 
-        return HasRoom()
-            ? new DemoDirectory(Unique(SharedMemory), isSharedMemory: true, keep)
-            : new DemoDirectory(Unique(System.IO.Path.GetTempPath()), isSharedMemory: false, keep);
+        return Create(program, HasRoom() ? Medium.Pmem : Medium.File, keep);
     }
+
+    /// <summary>Where this machine has the medium.</summary>
+    public static ClusterFolder Create(string program, Medium medium, bool keep) => medium switch
+    {
+        Medium.Pmem when HasRoom() => new ClusterFolder(Unique(SharedMemory, program), medium, keep),
+        Medium.Pmem => throw new LocalClusterException($"There is no room in {SharedMemory}, which stands in for persistent memory; free {SharedMemoryBytesMin >> 20} MiB there, or use the medium file."),
+        _ => new ClusterFolder(Unique(System.IO.Path.GetTempPath(), program), medium, keep),
+    };
 
     public void Dispose()
     {
-        if (!_keep)
+        if (!Keep)
             Directory.Delete(Path, recursive: true);
     }
 
     private static bool HasRoom() => Directory.Exists(SharedMemory) && new DriveInfo(SharedMemory).AvailableFreeSpace >= SharedMemoryBytesMin;
 
-    private static string Unique(string parent) => System.IO.Path.Combine(parent, $"hotpot-demo-{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(4))}");
+    private static string Unique(string parent, string program) =>
+        System.IO.Path.Combine(parent, $"hotpot-{program}-{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(4))}");
 }

@@ -1,0 +1,4 @@
+namespace Hotpot.Chaos.Orchestration;
+
+/// <summary>What the user may choose.</summary>
+internal sealed record ChaosOptions(double Minutes, int Seed, int Nodes, Medium Medium, bool Json, bool Keep);

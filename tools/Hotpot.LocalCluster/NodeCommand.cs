@@ -1,0 +1,51 @@
+using System.CommandLine;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Hotpot.LocalCluster;
+
+/// <summary>The hidden half of a program that starts silos: the command under which it runs as one of them.</summary>
+public static class NodeCommand
+{
+    private const string Name = "node";
+    private const string DataDirectory = "--data-directory";
+    private const string ClusterDirectory = "--cluster-directory";
+    private const string ClusterKeyFile = "--cluster-key-file";
+    private const string MediumName = "--medium";
+    private const string BindAddress = "--bind-address";
+    private const string Transports = "--transports";
+
+    /// <param name="services">What the grains of the application need.</param>
+    public static Command Create(Action<IServiceCollection> services)
+    {
+        var data = new Option<string>(DataDirectory) { Required = true };
+        var cluster = new Option<string>(ClusterDirectory) { Required = true };
+        var key = new Option<string>(ClusterKeyFile) { Required = true };
+        var medium = new Option<Medium>(MediumName) { Required = true };
+        var address = new Option<string?>(BindAddress);
+        var transports = new Option<string?>(Transports);
+        var command = new Command(Name, "One silo; the program itself starts these.") { data, cluster, key, medium, address, transports };
+        command.SetAction((parsed, cancellation) => NodeHost.RunAsync(
+            new NodeOptions(
+                parsed.GetValue(data)!, parsed.GetValue(cluster)!, parsed.GetValue(key)!, parsed.GetValue(medium), parsed.GetValue(address), parsed.GetValue(transports)),
+            services, cancellation));
+        return command;
+    }
+
+    /// <summary>The command line that <see cref="Create"/> understands.</summary>
+    public static IEnumerable<string> Arguments(NodeOptions options)
+    {
+        yield return Name;
+        (string Name, string? Value)[] all =
+        [
+            (DataDirectory, options.DataDirectory), (ClusterDirectory, options.ClusterDirectory), (ClusterKeyFile, options.ClusterKeyFile),
+            (MediumName, options.Medium.ToString()), (BindAddress, options.BindAddress), (Transports, options.Transports),
+        ];
+        foreach (var (name, value) in all)
+        {
+            if (value is null)
+                continue;
+            yield return name;
+            yield return value;
+        }
+    }
+}

@@ -1,0 +1,7 @@
+namespace Hotpot.LocalCluster;
+
+/// <summary>What a node process is told by the one that starts it.</summary>
+/// <param name="BindAddress">"ip:port" of the data path, or null for the default.</param>
+/// <param name="Transports">UCX transports, or null for the default.</param>
+public sealed record NodeOptions(
+    string DataDirectory, string ClusterDirectory, string ClusterKeyFile, Medium Medium, string? BindAddress = null, string? Transports = null);
