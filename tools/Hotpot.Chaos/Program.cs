@@ -52,7 +52,7 @@ chaos.SetAction(async (parsed, cancellation) =>
     }
     catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
     {
-        await Console.Error.WriteLineAsync("hotpot: interrupted; the silos and their files are gone.");
+        await Console.Error.WriteLineAsync("hotpot: interrupted; the silos have been ended.");
         return Interrupted;
     }
     catch (Exception exception) when (exception is LocalClusterException or HotpotException or OrleansException or TimeoutException or IOException)
@@ -64,8 +64,7 @@ chaos.SetAction(async (parsed, cancellation) =>
 
 var node = NodeCommand.Create(services => services.AddSingleton<KeyLocks>().AddSingleton<Transactions>());
 var parsed = new RootCommand("Chaos for Hotpot.") { chaos, node }.Parse(args);
-// Enough for ending every process and removing the network after Ctrl-C; the default of two seconds is not.
-var invocation = new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromSeconds(30) };
+var invocation = NodeCommand.Invocation(args);
 if (parsed.Action is not ParseErrorAction errors)
     return await parsed.InvokeAsync(invocation);
 errors.ShowHelp = false;

@@ -49,7 +49,7 @@ demo.SetAction(async (parsed, cancellation) =>
 var node = NodeCommand.Create(_ => { });
 var parsed = new RootCommand("The demo of Hotpot.") { demo, node }.Parse(args);
 if (parsed.Action is not ParseErrorAction errors)
-    return await parsed.InvokeAsync();
+    return await parsed.InvokeAsync(NodeCommand.Invocation(args));
 errors.ShowHelp = false;
-await parsed.InvokeAsync();
+await parsed.InvokeAsync(NodeCommand.Invocation(args));
 return Usage;

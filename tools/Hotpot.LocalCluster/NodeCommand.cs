@@ -14,6 +14,8 @@ public static class NodeCommand
     private const string BindAddress = "--bind-address";
     private const string Transports = "--transports";
 
+    private static readonly TimeSpan s_cleanUpTimeout = TimeSpan.FromSeconds(60);
+
     /// <param name="services">What the grains of the application need.</param>
     public static Command Create(Action<IServiceCollection> services)
     {
@@ -30,6 +32,14 @@ public static class NodeCommand
             services, cancellation));
         return command;
     }
+
+    /// <summary>How a program with this command is to be invoked.</summary>
+    /// <remarks>
+    /// A node leaves SIGTERM to its host: the handler of the command line would block the thread that delivers signals until the command is over, and the host, which is
+    /// what ends it, would not hear of the signal. The other commands get time to end every process that they have started.
+    /// </remarks>
+    public static InvocationConfiguration Invocation(IReadOnlyList<string> arguments) =>
+        new() { ProcessTerminationTimeout = arguments is [Name, ..] ? null : s_cleanUpTimeout };
 
     /// <summary>The command line that <see cref="Create"/> understands.</summary>
     public static IEnumerable<string> Arguments(NodeOptions options)

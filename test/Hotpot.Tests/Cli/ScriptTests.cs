@@ -83,7 +83,7 @@ public sealed class ScriptTests : IDisposable
     public async Task Help_and_usage_errors_need_no_build()
     {
         Assert.Equal(0, (await RunAsync("\"$HOTPOT\" --help")).ExitCode);
-        foreach (var command in new[] { "setup", "demo", "test" })
+        foreach (var command in new[] { "setup", "demo", "chaos", "test" })
             Assert.Equal(0, (await RunAsync($"\"$HOTPOT\" {command} --help")).ExitCode);
         Assert.Equal(2, (await RunAsync("\"$HOTPOT\"")).ExitCode);
         Assert.Equal(2, (await RunAsync("\"$HOTPOT\" frobnicate")).ExitCode);

@@ -1,3 +1,5 @@
+using Hotpot.Chaos.Orchestration;
+
 namespace Hotpot.Chaos.Faults;
 
 /// <summary>
@@ -42,7 +44,7 @@ internal static class FaultPlan
             // Longer than it takes to be declared dead (2 s), with some to spare on a busy machine.
             FaultKind.Stop => (1, random.Next(3500, 6000)),
             FaultKind.Pause => (1, random.Next(100, 1200)),
-            FaultKind.LoseDirectory => (random.Next(1, nodes), random.Next(0, 2000)),
+            FaultKind.LoseDirectory => (random.Next(1, Math.Min(ChaosCluster.DegreeMax, nodes)), random.Next(0, 2000)),
             FaultKind.RollingRestart => (nodes, 0),
             FaultKind.Partition => (1, random.Next(500, 8000)),
             _ => (1, random.Next(0, 4000)),

@@ -13,6 +13,9 @@ internal sealed class ChaosCluster : IAsyncDisposable
 
     private const int StartAttempts = 3;
 
+    /// <summary>On how many nodes each byte is, if there are so many.</summary>
+    public const int DegreeMax = 3;
+
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(100);
 
     private readonly Journal _journal;
@@ -42,7 +45,7 @@ internal sealed class ChaosCluster : IAsyncDisposable
         await Task.WhenAll(Slots.Select(slot => StartAsync(slot, cancellation)));
         for (var i = 0; i < Connections; i++)
             _clients.Add(await ClusterClient.ConnectAsync(Folder, cancellation));
-        var degree = Math.Min(3, Slots.Count);
+        var degree = Math.Min(DegreeMax, Slots.Count);
         await CreateAsync(Layout.Bank, (long)Layout.Accounts * Layout.ChunkBytes, Layout.ChunkBytes, SharingMode.MultiWriter, degree, cancellation);
         await CreateAsync(Layout.Lists, (long)lists * Limits.PageBytes, Limits.PageBytes, SharingMode.MultiWriter, degree, cancellation);
         await CreateAsync(Layout.Counters, (long)Layout.CounterPages * Layout.ChunkBytes, Layout.ChunkBytes, SharingMode.MultiWriter, degree, cancellation);

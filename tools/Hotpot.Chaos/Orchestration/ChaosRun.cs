@@ -84,6 +84,10 @@ internal sealed class ChaosRun(ChaosOptions options, ProgressDisplay display)
                 await faults.WaitAsync(s_calm, cancellation);
             });
         }
+        catch (Exception failure) when (IsFinding(failure))
+        {
+            journal.Anomaly(failure.Message);
+        }
         finally
         {
             await stopping.CancelAsync();
@@ -91,10 +95,27 @@ internal sealed class ChaosRun(ChaosOptions options, ProgressDisplay display)
         }
 
         recorder.EndGap();
-        foreach (var slot in cluster.Slots)
-            await new FinalRead(cluster, recorder, slot).RunAsync(lanes.Used, Slots);
+        await display.RunAsync("Reading everything", 1, _ => ReadAllAsync(cluster, recorder, lanes, journal));
         return Judge(recorder, faults.Counts, journal);
     }
+
+    private async Task ReadAllAsync(ChaosCluster cluster, Recorder recorder, Lanes lanes, Journal journal)
+    {
+        foreach (var slot in cluster.Slots)
+        {
+            try
+            {
+                await new FinalRead(cluster, recorder, slot).RunAsync(lanes.Used, Slots);
+            }
+            catch (Exception failure) when (IsFinding(failure))
+            {
+                journal.Anomaly($"node {slot.Index} could not be read at the end: {failure.Message}");
+            }
+        }
+    }
+
+    /// <summary>The nodes did something that they must not; the run goes on to its verdict.</summary>
+    private static bool IsFinding(Exception failure) => failure is LocalClusterException or HotpotException or OrleansException or TimeoutException;
 
     private int Slots => options.Nodes * ClientsOfAKind;
 

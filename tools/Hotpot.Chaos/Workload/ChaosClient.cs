@@ -11,6 +11,8 @@ internal abstract class ChaosClient(ChaosCluster cluster, Recorder recorder, int
     /// <summary>No call of the grain takes longer; one that does is a silo that hangs.</summary>
     private static readonly TimeSpan s_callTimeout = TimeSpan.FromSeconds(45);
 
+    private static readonly TimeSpan s_pauseAfterFailure = TimeSpan.FromMilliseconds(300);
+
     // Two cores carry all nodes and all clients: without a breath between operations only the queues would grow.
     private const int PauseMinMs = 10;
     private const int PauseMaxMs = 60;
@@ -66,6 +68,9 @@ internal abstract class ChaosClient(ChaosCluster cluster, Recorder recorder, int
         var operation = new Operation(
             _name, node.ToString(System.Globalization.CultureInfo.InvariantCulture), _operations++, kind, accesses(outcome == Outcome.Ok ? reply!.Reads : null), invokeUs, completeUs, outcome);
         recorder.Add(new Recorded(operation, evidence, life), reply, failure);
+        // A node that is going away refuses at once; it would fill the history with nothing but that.
+        if (failure is not null)
+            await Task.Delay(s_pauseAfterFailure, stopping);
         return reply;
     }
 }

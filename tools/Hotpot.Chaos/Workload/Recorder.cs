@@ -1,3 +1,4 @@
+using System.Globalization;
 using Hotpot.Chaos.Faults;
 using Hotpot.Chaos.Node;
 using Hotpot.Chaos.Orchestration;
@@ -26,6 +27,9 @@ internal sealed record Recorded(Operation Operation, Evidence Evidence, NodeLife
 internal sealed class Recorder(string file, Journal journal) : IDisposable
 {
     private readonly HistoryWriter _writer = new(new StreamWriter(file));
+    // Worth a line in the journal.
+    private const long NotableGapUs = 2_000_000;
+
     private readonly Lock _lock = new();
 
     // All written under _lock.
@@ -103,6 +107,8 @@ internal sealed class Recorder(string file, Journal journal) : IDisposable
 
     private void EndGap(long nowUs)
     {
+        if (nowUs - _lastCommitUs > NotableGapUs)
+            journal.Write(string.Create(CultureInfo.InvariantCulture, $"no commit succeeded for {(nowUs - _lastCommitUs) / 1e6:0.0} s until now"));
         MaxUnavailableUs = Math.Max(MaxUnavailableUs, nowUs - _lastCommitUs);
         _lastCommitUs = Math.Max(_lastCommitUs, nowUs);
     }
