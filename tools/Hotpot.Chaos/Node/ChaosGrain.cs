@@ -7,7 +7,7 @@ namespace Hotpot.Chaos.Node;
 
 [OnNode]
 [Reentrant]
-internal sealed class ChaosGrain(IHotpot hotpot, MappedDatasets datasets, Transactions transactions) : Grain, IChaosGrain
+internal sealed class ChaosGrain(MappedDatasets datasets, Transactions transactions) : Grain, IChaosGrain
 {
     /// <summary>A page that is still torn after so long is not about to be finished.</summary>
     private static readonly TimeSpan s_tornMax = TimeSpan.FromSeconds(5);
@@ -81,10 +81,10 @@ internal sealed class ChaosGrain(IHotpot hotpot, MappedDatasets datasets, Transa
 
     public async Task<Reply> ReadCountersAsync(int page, int slots)
     {
-        var dataset = await hotpot.OpenAsync(Layout.Counters);
+        var mapped = await datasets.OpenAsync(Layout.Counters);
         try
         {
-            var bytes = await dataset.ReadAsync(Layout.CounterPageAt(page), slots * sizeof(long));
+            var bytes = await mapped.Dataset.ReadAsync(Layout.CounterPageAt(page), slots * sizeof(long));
             return Reply.Ok([.. MemoryMarshal.Cast<byte, long>(bytes).ToArray().Select(value => (long[])[value])]);
         }
         catch (HotpotException failure)
