@@ -180,6 +180,26 @@ TEST(Limits, TheLogStopsAtItsLimitWhenNoCheckpointSucceeds) {
   for (size_t i = 8; i < got.size(); i++) ASSERT_EQ(got[i], static_cast<std::byte>(done)) << i;
 }
 
+TEST(Limits, ANodeRemembers131072Outcomes) {
+  Cluster c(1, {}, kMiB, 1);
+  c.Assign(0, {0});
+  auto outcome = [&](uint64_t sequence) {
+    uint32_t found = 0;
+    EXPECT_EQ(hp_tx_outcome(c[0].engine(), {77, sequence}, kDataset, 0, HP_ASK_LOOK, &found), HP_OK);
+    return found;
+  };
+  auto refuse = [&](uint64_t sequence) {  // a transaction that nobody staged is refused for ever
+    uint64_t token = c[0].NextToken();
+    ASSERT_EQ(hp_owner_prepare(c[0].engine(), {77, sequence}, kDataset, 0, 1, 0, token), HP_OK);
+    ASSERT_EQ(c[0].Wait(token).status, HP_E_NOT_FOUND);
+  };
+  for (uint64_t i = 1; i <= 131072; i++) ASSERT_NO_FATAL_FAILURE(refuse(i));
+  EXPECT_EQ(outcome(1), static_cast<uint32_t>(HP_OUTCOME_ABORTED));
+  ASSERT_NO_FATAL_FAILURE(refuse(131073));
+  EXPECT_EQ(outcome(1), static_cast<uint32_t>(HP_OUTCOME_UNKNOWN)) << "the oldest is forgotten";
+  EXPECT_EQ(outcome(2), static_cast<uint32_t>(HP_OUTCOME_ABORTED));
+}
+
 TEST(Limits, ANodeKnows1024Datasets) {
   Cluster c(1, {}, kMiB, 1);  // one is there already
   auto open = [&](uint64_t id) {
