@@ -27,8 +27,7 @@ Status Engine::Sync(DatasetId id, ChunkIndex index, NodeId source, uint64_t toke
   if (index.value >= ds->chunk_count()) return Status::Error(HP_E_RANGE, "The chunk lies beyond the end of dataset " + ds->name + ".");
   Chunk& chunk = ds->At(index);
   if (!chunk.held) return Status::Error(HP_E_INVALID, "This node is no replica of the chunk; install the map that makes it one first.");
-  if (hp_status s = Congestion(); s != HP_OK)
-    return Status::Error(s, "This node's redo log or front is full until a checkpoint is done; synchronise the chunk later.");
+  if (Congestion() != HP_OK) return Status::Error(HP_E_BUSY, "This node's redo log or front is full until a checkpoint is done; synchronise the chunk later.");
   if (source == self_) return Status::Error(HP_E_INVALID, "A chunk cannot be synchronised from itself.");
   // What was prepared here and never decided belongs to the past of this copy; the source's pages replace it.
   std::vector<TxKey> stale;
