@@ -21,7 +21,7 @@ std::string WayName(const testing::TestParamInfo<Way>& info) {
 }
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr size_t kMostEach = 6;
+constexpr size_t kMostEach = 4;
 #else
 constexpr size_t kMostEach = 20;
 #endif

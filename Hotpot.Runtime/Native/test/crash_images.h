@@ -53,7 +53,7 @@ struct CrashEvent {
 using CrashEvents = std::vector<CrashEvent>;
 
 // A flush that does nothing, for the positive controls.
-enum class Lie { kNone, kSyncFile, kPersist, kSyncDirectory };
+enum class Lie { kNone, kSyncFile, kSyncStore, kPersist, kSyncDirectory };
 
 // Does the real thing and writes it down. Any thread; what is recorded is in the order in which it was done.
 class CrashRecorder final : public FileOps {
@@ -124,7 +124,7 @@ class CrashRecorder final : public FileOps {
   int SyncData(int fd) override {
     const std::lock_guard lock(mutex_);
     const int error = FileOps::SyncData(fd);
-    if (error == 0 && lie_ != Lie::kSyncFile) Record({Kind::kSyncFile, FileOf(fd)});
+    if (error == 0 && lie_ != Lie::kSyncFile && !(lie_ == Lie::kSyncStore && IsStore(fd))) Record({Kind::kSyncFile, FileOf(fd)});
     return error;
   }
   int SyncDirectory(int fd) override {
@@ -190,6 +190,9 @@ class CrashRecorder final : public FileOps {
     return info.st_ino;
   }
   int FileOf(int fd) const { return inodes_.at(Inode(fd)); }
+  bool IsStore(int fd) const {
+    return std::ranges::any_of(names_, [file = FileOf(fd)](const auto& name) { return name.second == file && name.first.ends_with(".store"); });
+  }
   std::string Relative(const std::string& path) const {
     const std::string whole = fs::weakly_canonical(path).string();
     HOTPOT_CHECK(whole.starts_with(root_));
