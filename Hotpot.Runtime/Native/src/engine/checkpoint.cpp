@@ -56,15 +56,15 @@ void Engine::AbandonCheckpoint() {
     it->second->dirty.insert(it->second->dirty.end(), pages.begin() + static_cast<ptrdiff_t>(from), pages.end());
   }
   checkpoint_.reset();
-  checkpoint_retry_ = Clock::now() + 5s;
+  checkpoint_retry_ = Now() + 5s;
 }
 
 void Engine::CheckpointStep() {
   if (!checkpoint_) {
-    if ((log_->UsedBytes() < config_.checkpoint_log_bytes && !CheckpointForFront()) || log_->Poisoned() || Clock::now() < checkpoint_retry_) return;
+    if ((log_->UsedBytes() < config_.checkpoint_log_bytes && !CheckpointForFront()) || log_->Poisoned() || Now() < checkpoint_retry_) return;
     if (Status s = BeginCheckpoint(); !s.ok()) {
       std::fprintf(stderr, "hotpot: the checkpoint is put off: %s\n", s.message.c_str());
-      checkpoint_retry_ = Clock::now() + 5s;
+      checkpoint_retry_ = Now() + 5s;
     }
     return;
   }
@@ -72,7 +72,7 @@ void Engine::CheckpointStep() {
   if (work.synced) {
     int done = work.synced->load(std::memory_order_acquire);
     if (done == 0) return;
-    work.syncer.join();
+    if (work.syncer.joinable()) work.syncer.join();
     if (done == 1) {
       StoresSynced();
       if (Status s = log_->TruncateBelow(work.cut); !s.ok())
@@ -111,7 +111,7 @@ void Engine::CheckpointStep() {
   work.synced = std::make_shared<std::atomic<int>>(0);
   std::vector<Store*> stores;  // a dataset is not dropped while a checkpoint runs
   for (auto& [id, ds] : datasets_) stores.push_back(ds->store.get());
-  work.syncer = std::thread([stores, log = log_.get(), synced = work.synced] {
+  auto sync = [stores, log = log_.get(), synced = work.synced] {
     bool ok = log->Flush(30000).ok();  // the snapshot must be durable before anything older goes
     for (Store* store : stores) {
       Status s = store->Sync();
@@ -119,7 +119,11 @@ void Engine::CheckpointStep() {
       ok &= s.ok();
     }
     synced->store(ok ? 1 : 2, std::memory_order_release);
-  });
+  };
+  if (config_.environment)
+    config_.environment->Background(sync);
+  else
+    work.syncer = std::thread(sync);
 }
 
 // At an orderly stop: leave a short log, so that the next start is quick. A failure here loses nothing: the log stays.
@@ -132,7 +136,7 @@ void Engine::FinalCheckpoint() {
   }
   while (checkpoint_) {
     CheckpointStep();
-    if (checkpoint_ && checkpoint_->synced) std::this_thread::sleep_for(1ms);
+    if (checkpoint_ && checkpoint_->syncer.joinable()) std::this_thread::sleep_for(1ms);
   }
 }
 

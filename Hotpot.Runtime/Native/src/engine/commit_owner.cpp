@@ -92,7 +92,7 @@ Status Engine::Prepare(TxKey key, uint32_t flags, uint32_t min_degree, uint32_t 
     case TxState::kStaged:
       tx.flags = flags;
       tx.min_degree = min_degree;
-      tx.deadline = Clock::now() + std::chrono::milliseconds(timeout_ms);
+      tx.deadline = Now() + std::chrono::milliseconds(timeout_ms);
       tx.state = TxState::kQueued;
       tx.prepare_tokens.push_back(token);
       prepare_queue_.push_back(key);
@@ -129,7 +129,7 @@ bool Engine::Blocked(Dataset& ds, const OwnedTx& tx, const std::unordered_set<ui
 void Engine::TryPrepareQueue() {
   if (prepare_queue_.empty()) return;
   std::map<DatasetId, std::unordered_set<uint64_t>> claimed;
-  TimePoint now = Clock::now();
+  TimePoint now = Now();
   std::vector<TxKey> line(prepare_queue_.begin(), prepare_queue_.end());
   for (TxKey key : line) {
     auto it = owned_.find(key);

@@ -47,6 +47,7 @@
 
 #include "base/file_ops.h"
 #include "engine/charge.h"
+#include "engine/environment.h"
 #include "engine/record.h"
 #include "engine/state.h"
 #include "fabric/fabric.h"
@@ -70,7 +71,8 @@ struct EngineConfig {
   uint64_t front_budget_bytes = 0;         // 0 = no budget: pages stay until their chunk goes
   std::chrono::microseconds spin{0};
   uint32_t read_ahead_pages = 64;
-  FileOps* files = &FileOps::Real();  // what the data directory is written through; must outlive the engine
+  FileOps* files = &FileOps::Real();   // what the data directory is written through; must outlive the engine
+  Environment* environment = nullptr;  // null = this machine, with a thread of our own
 };
 
 // Log record types. A number is never given a second meaning; see docs/engine-messages.md.
@@ -184,6 +186,8 @@ class Engine final : public FabricEvents {
   static Status Create(EngineConfig config, std::unique_ptr<Engine>* out);
   ~Engine() override;
   void Stop();
+  // One round of what the engine thread does, for an engine that has none (environment.h). True = it waits for time to pass.
+  bool Step();
   NodeId self() const { return self_; }
   static void CrashAt(const char* point);
 
@@ -214,6 +218,9 @@ class Engine final : public FabricEvents {
   Status Discard(DatasetId id, std::span<const hp_range> ranges);
   Status Prefetch(DatasetId id, uint64_t offset, uint64_t length, uint32_t timeout_ms);              // BLOCKING, takes the turn itself
   Status Read(DatasetId id, uint64_t offset, uint64_t length, std::byte* to, uint32_t timeout_ms);   // BLOCKING, takes the turn itself
+
+  // Copies committed bytes of one page as they are here now, with the page's version. HP_E_BUSY: it is not here; it has been asked for.
+  Status Peek(DatasetId id, uint64_t offset, size_t length, std::byte* to, uint64_t* version);
 
   TxId NewTxId();
   Status Collect(Transaction& tx, DatasetId id, std::span<const hp_range> ranges, uint64_t* bytes);
@@ -249,6 +256,8 @@ class Engine final : public FabricEvents {
 
   // loop.cpp
   void Loop();
+  bool Round();  // one round of faults, fabric, log and timers, with the turn held; true = something happened
+  TimePoint Now() const { return config_.environment ? config_.environment->Now() : Clock::now(); }
   void LeaveTurn();
   bool Pump();  // one round of fabric and log; true = something happened
   void DrainFaults();
@@ -350,6 +359,7 @@ class Engine final : public FabricEvents {
   // map.cpp
   Status Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config);
   bool HasPrepared(DatasetId id) const;
+  Status RemoveStore(DatasetId id);
   void ForgetPrivates(Dataset& ds);
   Status LogChunk(const Dataset& ds, const Chunk& chunk);
   Status LogDataset(const Dataset& ds);

@@ -114,7 +114,7 @@ void Engine::SendFetch(Dataset& ds, Chunk& chunk, std::vector<uint32_t> pages) {
     return;
   }
   for (size_t at = 0; at < pages.size(); at += kFetchPagesMax) {
-    Fetch fetch{next_request_++, ds.id, chunk.index, {}, target, fail_over, Clock::now()};
+    Fetch fetch{next_request_++, ds.id, chunk.index, {}, target, fail_over, Now()};
     fetch.pages.assign(pages.begin() + static_cast<ptrdiff_t>(at),
                        pages.begin() + static_cast<ptrdiff_t>(std::min(at + kFetchPagesMax, pages.size())));
     MessageBody body;
@@ -133,7 +133,7 @@ void Engine::SendFetch(Dataset& ds, Chunk& chunk, std::vector<uint32_t> pages) {
 }
 
 void Engine::RetryLater(Dataset& ds, Chunk& chunk, const std::vector<uint32_t>& pages, std::chrono::milliseconds delay) {
-  Retry retry{Clock::now() + delay, ds.id, {}};
+  Retry retry{Now() + delay, ds.id, {}};
   for (uint32_t p : pages) {
     if (StateOf(chunk.pages[p]) == PageState::kPresent) continue;
     SetState(chunk.pages[p], PageState::kDelayed);
@@ -154,7 +154,7 @@ void Engine::BecamePresent(Dataset& ds, uint64_t first, size_t pages) {
     if (!p.faulted) continue;
     p.faulted = 0;
     wake = true;
-    if (now == TimePoint{}) now = Clock::now();
+    if (now == TimePoint{}) now = Now();
     auto it = ds.faults.find(page);
     uint64_t ns = static_cast<uint64_t>(std::chrono::nanoseconds(now - it->second.since).count());
     stats_.misses++;
@@ -393,7 +393,7 @@ Status Engine::WaitPresent(DatasetId id, uint64_t first, uint64_t count, TimePoi
       continue;
     }
     LeaveTurn();
-    TimePoint now = Clock::now();
+    TimePoint now = Now();
     if (now >= deadline) {
       Chunk& chunk = ds->At(ds->ChunkOf(cursor));
       bool reachable = chunk.config.owner && (chunk.config.owner == self_ || IsUp(chunk.config.owner));
@@ -406,7 +406,7 @@ Status Engine::WaitPresent(DatasetId id, uint64_t first, uint64_t count, TimePoi
       // Poll for the answer in place: a blocking wake-up across cores is the dearest thing on this path.
       TimePoint until = std::min(now + config_.spin, deadline);
       bool progress = false;
-      while (!progress && Clock::now() < until) progress = Pump();
+      while (!progress && Now() < until) progress = Pump();
       if (progress) continue;
     }
     progress_.wait_until(turn, std::min(deadline, now + std::chrono::milliseconds(20)));
@@ -422,13 +422,28 @@ Status Engine::Prefetch(DatasetId id, uint64_t offset, uint64_t length, uint32_t
   if (Status s = CheckRange(*ds, offset, length); !s.ok()) return s;
   if (length == 0) return Status::Ok();
   uint64_t first = offset / kPageSize, last = (offset + length - 1) / kPageSize;
-  if (Status s = WaitPresent(id, first, last - first + 1, Clock::now() + std::chrono::milliseconds(timeout_ms), turn); !s.ok()) return s;
+  if (Status s = WaitPresent(id, first, last - first + 1, Now() + std::chrono::milliseconds(timeout_ms), turn); !s.ok()) return s;
+  return Status::Ok();
+}
+
+Status Engine::Peek(DatasetId id, uint64_t offset, size_t length, std::byte* to, uint64_t* version) {
+  Dataset* ds = nullptr;
+  if (Status s = FindDataset(id, &ds); !s.ok()) return s;
+  if (Status s = CheckRange(*ds, offset, length); !s.ok()) return s;
+  uint64_t page = offset / kPageSize;
+  if (offset % kPageSize + length > kPageSize) return Status::Error(HP_E_RANGE, "One look shows bytes of one page; look at each page by itself.");
+  Chunk& chunk = ds->At(ds->ChunkOf(page));
+  uint32_t in_chunk = ds->InChunk(page);
+  if (StateOf(chunk.pages[in_chunk]) == PageState::kAbsent) Want(*ds, {page});
+  if (StateOf(chunk.pages[in_chunk]) != PageState::kPresent) return Status::Error(HP_E_BUSY, "The page is on its way; look again.");
+  std::memcpy(to, ds->front->page(PageIndex(page)) + offset % kPageSize, length);
+  *version = chunk.VersionOf(in_chunk);
   return Status::Ok();
 }
 
 Status Engine::Read(DatasetId id, uint64_t offset, uint64_t length, std::byte* to, uint32_t timeout_ms) {
   constexpr uint64_t kBatch = 256 * kPageSize;
-  TimePoint deadline = Clock::now() + std::chrono::milliseconds(timeout_ms);
+  TimePoint deadline = Now() + std::chrono::milliseconds(timeout_ms);
   std::unique_lock turn(turn_);
   Dataset* ds = nullptr;
   if (Status s = FindDataset(id, &ds); !s.ok()) return s;

@@ -32,6 +32,11 @@ Status Engine::Create(EngineConfig config, std::unique_ptr<Engine>* out) {
   if (Status s = e->Replay(); !s.ok()) return s;
 
   FabricConfig fabric{e->config_.bind_address, e->config_.transports, e->config_.cluster_key, e->self_, e->incarnation_};
+  if (Environment* environment = e->config_.environment) {
+    if (Status s = environment->OpenFabric(fabric, *e, &e->fabric_); !s.ok()) return s;
+    *out = std::move(e);
+    return Status::Ok();
+  }
   if (Status s = Fabric::Create(fabric, *e, &e->fabric_); !s.ok()) return s;
   e->epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
   e->kick_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -90,11 +95,7 @@ void Engine::Loop() {
     int timeout = 0;
     {
       std::lock_guard turn(turn_);
-      DrainFaults();
-      bool busy = Pump();
-      TimePoint now = Clock::now();
-      if (now - last_tick_ >= 1ms) Tick(now);
-      if (!busy && fabric_->Arm()) {
+      if (!Round() && fabric_->Arm()) {
         long_sleep_ = !Waiting();
         timeout = long_sleep_ ? 100 : 2;
         int wanted = fabric_->NextTimeoutMs();
@@ -114,6 +115,21 @@ void Engine::Loop() {
   }
 }
 
+bool Engine::Round() {
+  DrainFaults();
+  bool busy = Pump();
+  TimePoint now = Now();
+  if (now - last_tick_ >= 1ms) Tick(now);
+  return busy;
+}
+
+bool Engine::Step() {
+  std::lock_guard turn(turn_);
+  while (Round() || !fabric_->Arm()) {
+  }
+  return Waiting();
+}
+
 bool Engine::Waiting() const {
   if (!retries_.empty() || !fetches_.empty() || !prepare_queue_.empty() || !syncs_out_.empty() || checkpoint_ || OverBudget()) return true;
   for (const auto& [id, ds] : datasets_)
@@ -122,6 +138,7 @@ bool Engine::Waiting() const {
 }
 
 void Engine::Kick() {
+  if (config_.environment) return;  // no thread to wake
   uint64_t one = 1;
   [[maybe_unused]] ssize_t r = write(kick_fd_, &one, sizeof one);  // a full counter already means awake
 }
@@ -149,7 +166,7 @@ void Engine::DrainFaults() {
   if (fault_batch_.empty()) return;
   stats_.fault_events += fault_batch_.size();
   std::sort(fault_batch_.begin(), fault_batch_.end(), [](const FaultEvent& a, const FaultEvent& b) { return a.address < b.address; });
-  TimePoint now = Clock::now();
+  TimePoint now = Now();
   uint64_t last = ~uint64_t{0};
   for (const FaultEvent& event : fault_batch_) {
     if (event.address == last) continue;
@@ -231,7 +248,8 @@ void Engine::Complete(uint64_t token, hp_status status, uint32_t degree, uint64_
 
 int32_t Engine::WaitCompletions(hp_completion* out, uint32_t max, uint32_t timeout_ms, uint32_t* count) {
   std::unique_lock lock(completions_mutex_);
-  completions_ready_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return !completions_.empty() || completions_closed_; });
+  if (timeout_ms > 0)
+    completions_ready_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return !completions_.empty() || completions_closed_; });
   *count = 0;
   while (*count < max && !completions_.empty()) {
     out[(*count)++] = completions_.front();
@@ -249,6 +267,7 @@ void Engine::CrashAt(const char* point) {
 }
 
 void Engine::CrashPoint(const char* name) const {
+  if (config_.environment) return config_.environment->AtPoint(name);
   const char* armed = armed_crash_.load(std::memory_order_acquire);
   if ((armed && std::strcmp(armed, name) == 0) || config_.crash_at == name) {
     kill(getpid(), SIGKILL);

@@ -34,7 +34,9 @@ Status Engine::CreateDataset(const hp_dataset_desc& d, Dataset** out) {
   ds->name = d.name ? d.name : "";
   ds->chunks.resize(ds->chunk_count());
   if (Status s = Front::Create(ds->name, ds->size, &ds->front, faults_ != nullptr); !s.ok()) return s;
-  if (Status s = OpenStore(*config_.files, config_.data_dir, ds->id, ds->size, config_.medium, &ds->store); !s.ok()) return s;
+  Status opened = config_.environment ? config_.environment->OpenStore(ds->id, ds->size, &ds->store)
+                                      : OpenStore(*config_.files, config_.data_dir, ds->id, ds->size, config_.medium, &ds->store);
+  if (!opened.ok()) return opened;
   *out = ds.get();
   datasets_.emplace(ds->id, std::move(ds));
   return Status::Ok();
@@ -106,7 +108,11 @@ Status Engine::DropDataset(DatasetId id) {
   for (TxKey key : gone) FailPrepare(key, HP_E_NOT_FOUND);
   EraseDataset(id);
   progress_.notify_all();
-  return RemoveStore(*config_.files, config_.data_dir, id);
+  return RemoveStore(id);
+}
+
+Status Engine::RemoveStore(DatasetId id) {
+  return config_.environment ? config_.environment->RemoveStore(id) : hotpot::RemoveStore(*config_.files, config_.data_dir, id);
 }
 
 Status Engine::LogDataset(const Dataset& ds) {

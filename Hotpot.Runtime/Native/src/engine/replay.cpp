@@ -33,6 +33,7 @@ constexpr int kNodeFormat = 1;
 }  // namespace
 
 Status Engine::OpenNodeFile() {
+  if (config_.environment) return config_.environment->Identify(&self_, &incarnation_);
   std::error_code ec;
   std::filesystem::create_directories(config_.data_dir, ec);
   if (ec) return Status::Error(HP_E_IO, "Cannot create the data directory " + config_.data_dir + ": " + ec.message() + "; choose a writable one.");
@@ -92,7 +93,7 @@ class Replayer final : public LogReplay {
         if (!reader.Read(&id)) return Damaged(lsn);
         e_.EraseDataset(DatasetId(id));
         std::erase_if(e_.pending_, [&](const auto& p) { return p.first.dataset.value == id; });
-        return RemoveStore(*e_.config_.files, e_.config_.data_dir, DatasetId(id));
+        return e_.RemoveStore(DatasetId(id));
       }
       case LogType::kChunk:
         return OnChunk(lsn, reader);
@@ -196,7 +197,8 @@ class Replayer final : public LogReplay {
 Status Engine::Replay() {
   LogConfig config{config_.data_dir + "/log", config_.medium, config_.log_segment_bytes};
   Replayer replayer(*this);
-  if (Status s = log::OpenLog(*config_.files, config, replayer, &log_); !s.ok()) return s;
+  Status opened = config_.environment ? config_.environment->OpenLog(config, replayer, &log_) : log::OpenLog(*config_.files, config, replayer, &log_);
+  if (!opened.ok()) return opened;
   for (auto& [id, ds] : datasets_)
     for (auto& chunk : ds->chunks) {
       if (!chunk) continue;
