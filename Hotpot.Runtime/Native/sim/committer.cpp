@@ -274,6 +274,10 @@ Task<Attempt> RunAttempt(std::shared_ptr<Work> work) {
     return Collect(*work, e, *tx);
   });
   if (!collected.ok()) co_return Attempt{Action::kFail};
+  for (const WriteOp& op : work->writes)
+    world.Trace("%s: transaction %llu/%llx writes %llu at %llu of dataset %llu", life.Name().c_str(), static_cast<unsigned long long>(tx->id.node),
+                static_cast<unsigned long long>(tx->id.sequence), static_cast<unsigned long long>(op.value), static_cast<unsigned long long>(op.offset),
+                static_cast<unsigned long long>(op.dataset));
 
   std::vector<hp_tx_part> parts = life.Enter([&](Engine& e) { return e.Parts(*tx); });
   std::map<uint64_t, std::vector<uint32_t>> unassigned;

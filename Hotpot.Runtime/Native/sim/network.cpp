@@ -203,13 +203,18 @@ bool SimFabric::Send(NodeId peer, uint16_t type, MessageBody body) {
   if (!session->side[mine].up) return false;
   if (network_.intercept && network_.intercept(*this, peer, type, body)) return true;
   Session::Side& to = session->side[1 - mine];
-  if (session->broken || !to.fabric || to.closed) return true;
+  if (session->broken || !to.fabric || to.closed) {
+    if (network_.trace) network_.trace(self_, peer, type, body, false);
+    return true;
+  }
   to.last = std::max(to.last + 1ns, network_.scheduler_.now() + network_.Delay());
   uint64_t number = to.sent++;
   network_.scheduler_.At(to.last, &to.fabric->owner_,
-                         [session, side = 1 - mine, number, from = self_, incarnation = incarnation_, type, body = std::move(body)]() mutable {
+                         [session, network = &network_, peer, side = 1 - mine, number, from = self_, incarnation = incarnation_, type, body = std::move(body)]() mutable {
                            Session::Side& receiver = session->side[side];
-                           if (!receiver.fabric || receiver.closed || number >= receiver.limit) return;
+                           bool arrives = receiver.fabric && !receiver.closed && number < receiver.limit;
+                           if (network->trace) network->trace(from, peer, type, body, arrives);
+                           if (!arrives) return;
                            receiver.arrived = number + 1;
                            receiver.fabric->inbox_.push_back({Kind::kMessage, session, from, incarnation, type, std::move(body)});
                            receiver.fabric->arrived_();

@@ -41,6 +41,8 @@ class Network {
   // Rewrites or swallows a message: planted defects. True = it does not travel.
   std::function<bool(SimFabric& from, NodeId to, uint16_t type, MessageBody& body)> intercept;
 
+  std::function<void(NodeId from, NodeId to, uint16_t type, Bytes body, bool arrives)> trace;  // what arrives, or is lost
+
   void SetPartition(NodeId a, NodeId b, bool cut);
   void HealAll() {
     cuts_.clear();

@@ -22,6 +22,13 @@ Status SimEnvironment::Identify(NodeId* self, Incarnation* incarnation) {
 Status SimEnvironment::OpenLog(const LogConfig&, LogReplay& replay, std::unique_ptr<RedoLog>* out) {
   auto log = std::make_unique<SimLog>(life_.media, world_.conditions[life_.slot], world_.scheduler, world_.random, life_, [this] { world_.Wake(life_); });
   life_.log = log.get();
+  for (const LogEntry& entry : life_.media.log) {
+    uint64_t words[4] = {};
+    std::memcpy(words, entry.payload.data(), std::min(entry.payload.size(), sizeof words));
+    world_.Trace("  log of n%llu up to %llu: type %u, %llx %llx %llx %llx", static_cast<unsigned long long>(life_.media.node.value), static_cast<unsigned long long>(entry.end.value),
+                 entry.type, static_cast<unsigned long long>(words[0]), static_cast<unsigned long long>(words[1]), static_cast<unsigned long long>(words[2]),
+                 static_cast<unsigned long long>(words[3]));
+  }
   Status s = log->Replay(replay);
   *out = std::move(log);
   return s;
@@ -99,7 +106,23 @@ Sleep Life::For(Duration delay) { return Sleep{world.scheduler, *this, delay}; }
 
 // ---- the world --------------------------------------------------------------------------------------------------------
 
-World::World(const Options& options) : random(options.seed * 0x9e3779b97f4a7c15ull + 1), network(scheduler, random), options_(options) {}
+World::World(const Options& options) : random(options.seed * 0x9e3779b97f4a7c15ull + 1), network(scheduler, random), options_(options) {
+  if (!options.trace) return;
+  network.trace = [this](NodeId from, NodeId to, uint16_t type, Bytes body, bool arrives) {
+    static const char* const kNames[] = {"?", "FETCH", "PAGES", "STAGE", "STAGED", "REPLICATE", "DURABLE", "APPLY", "PUSH", "APPLIED", "ABORT", "ABORTED", "SYNC", "SYNC_PAGES"};
+    MessageHead head{};
+    TxKeyWire key{};
+    MessageType kind = static_cast<MessageType>(type);
+    bool bare = kind == MessageType::kApply || kind == MessageType::kAbort || kind == MessageType::kApplied || kind == MessageType::kAborted;
+    Reader reader(body);
+    if (!bare) (void)reader.Read(&head);
+    if (kind != MessageType::kFetch && kind != MessageType::kPages && kind != MessageType::kStaged && kind != MessageType::kSync && kind != MessageType::kSyncPages)
+      (void)reader.Read(&key);
+    Trace("  n%llu -> n%llu %s chunk %u epoch %llu status %u tx %llu/%llx%s", static_cast<unsigned long long>(from.value), static_cast<unsigned long long>(to.value),
+          kNames[type < std::size(kNames) ? type : 0], head.chunk, static_cast<unsigned long long>(head.epoch), head.status, static_cast<unsigned long long>(key.node),
+          static_cast<unsigned long long>(key.sequence), arrives ? "" : " (lost)");
+  };
+}
 
 World::~World() {
   // Everything that still waits is resumed once more, finds its life over and lets go.

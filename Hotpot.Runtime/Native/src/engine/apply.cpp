@@ -93,7 +93,8 @@ Status Engine::ApplyPart(Dataset& ds, const ParsedPart& part, uint64_t own) {
     if (!present) continue;
     p.version = std::max<uint64_t>(p.version, part.sequence.value);
     p.recent = 1;
-    MarkDirty(ds, chunk, page.page);
+    // A page that was only fetched has no durable base here: replay would find nothing to apply this to. The synchronisation sees that its stored page is old.
+    if (chunk.complete || p.dirty) MarkDirty(ds, chunk, page.page);
   }
   if (chunk.held) chunk.applied = std::max(chunk.applied, part.sequence);
   return Status::Ok();
