@@ -15,7 +15,7 @@ DatasetGrain::DatasetGrain(World& world, Life& host, uint64_t dataset) : world_(
   tag_ = stored->tag;
   changed_at_.assign(state_.map.size(), state_.version);
   for (uint32_t i = 0; i < state_.map.size(); i++)
-    if (state_.map[i]) unconfirmed_.insert(i);
+    if (state_.map[i]) unconfirmed_.insert(i), unfenced_.insert(i);
   if (unconfirmed_.empty()) {
     published_ = state_;
     published_changed_at_ = changed_at_;
@@ -99,6 +99,9 @@ Task<Unit> DatasetGrain::Store(DatasetState next) {
 
 Task<Unit> DatasetGrain::ChangeTo(std::vector<ChunkEntry> changes, Change also) {
   DatasetState next = state_;
+  std::set<uint32_t> fresh;
+  for (const ChunkEntry& change : changes)
+    if (!state_.map[change.chunk] || state_.map[change.chunk]->epoch != change.epoch) fresh.insert(change.chunk);
   if (also) also(next);
   if (!changes.empty()) next.version++;
   for (const ChunkEntry& change : changes) {
@@ -108,6 +111,7 @@ Task<Unit> DatasetGrain::ChangeTo(std::vector<ChunkEntry> changes, Change also) 
   }
   uint64_t version = next.version;
   co_await Store(std::move(next));
+  unfenced_.insert(fresh.begin(), fresh.end());
   host_.Point("dataset.after_store");
   for (const ChunkEntry& change : changes) {
     changed_at_[change.chunk] = version;
@@ -122,15 +126,28 @@ Task<Unit> DatasetGrain::ChangeTo(std::vector<ChunkEntry> changes, Change also) 
 
 Task<Unit> DatasetGrain::Confirm() {
   if (!unconfirmed_.empty()) {
-    std::vector<ChunkEntry> entries;
+    // Nobody serves a new epoch before every member has it: a node that still has the old one would go on reading what it cached.
+    std::vector<ChunkEntry> fences, entries;
+    for (uint32_t chunk : unfenced_)
+      if (!state_.map[chunk]->recovering) {
+        fences.push_back(*state_.map[chunk]);
+        fences.back().recovering = true;
+      }
+    if (!fences.empty() && world_.options().plant != Plant::kServeBeforeFence) co_await InstallEverywhere(std::move(fences));
+    unfenced_.clear();
     for (uint32_t chunk : unconfirmed_) entries.push_back(*state_.map[chunk]);
-    std::vector<Task<Unit>> installs;
-    for (NodeId node : Members()) installs.push_back(Install(node, entries));
-    co_await WhenAll(world_, host_, std::move(installs));
+    co_await InstallEverywhere(std::move(entries));
     unconfirmed_.clear();
   }
   published_ = state_;
   published_changed_at_ = changed_at_;
+  co_return Unit{};
+}
+
+Task<Unit> DatasetGrain::InstallEverywhere(std::vector<ChunkEntry> entries) {
+  std::vector<Task<Unit>> installs;
+  for (NodeId node : Members()) installs.push_back(Install(node, entries));
+  co_await WhenAll(world_, host_, std::move(installs));
   co_return Unit{};
 }
 

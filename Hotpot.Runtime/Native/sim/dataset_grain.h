@@ -86,6 +86,7 @@ class DatasetGrain {
   Task<Unit> ChangeTo(std::vector<ChunkEntry> changes, Change also);
   Task<Unit> Store(DatasetState next);
   Task<Unit> Confirm();
+  Task<Unit> InstallEverywhere(std::vector<ChunkEntry> entries);
   Task<Unit> Install(NodeId node, std::vector<ChunkEntry> entries);
   Task<Unit> FenceMembers(std::vector<MemberRecord> dead);
 
@@ -111,6 +112,7 @@ class DatasetGrain {
   uint64_t tag_ = 0;
   std::vector<uint64_t> changed_at_;
   std::set<uint32_t> unconfirmed_;
+  std::set<uint32_t> unfenced_;  // of these, whose epoch some member may not have yet
   std::optional<DatasetState> published_;
   std::vector<uint64_t> published_changed_at_;
 };

@@ -37,7 +37,7 @@ int Usage(int code) {
                "  --seed X      this seed only\n"
                "  --list FILE   the seeds of a file, one a line, # begins a comment\n"
                "  --trace       prints what happens, and what the engines say\n"
-               "  --plant NAME  plants a defect that must be found: ack-before-durable, skip-apply, old-settle-rule\n"
+               "  --plant NAME  plants a defect that must be found: ack-before-durable, skip-apply, old-settle-rule,\n                serve-before-fence\n"
                "  --keep-going  goes on after a seed that fails\n");
   return code;
 }
@@ -96,6 +96,8 @@ int main(int argc, char** argv) {
         options.plant = Plant::kSkipApply;
       else if (plant == "old-settle-rule")
         options.plant = Plant::kOldSettleRule;
+      else if (plant == "serve-before-fence")
+        options.plant = Plant::kServeBeforeFence;
       else
         return Usage(2);
     } else {

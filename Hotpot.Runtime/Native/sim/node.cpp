@@ -149,6 +149,9 @@ Task<Unit> ApplyMap(Life& life, uint64_t dataset, std::vector<ChunkEntry> entrie
   std::vector<hp_chunk_entry> wire;
   for (const ChunkEntry& entry : entries) wire.push_back(entry.Wire());
   Status s = life.Enter([&](Engine& e) { return e.ApplyMap(DatasetId(dataset), wire); });
+  for (const ChunkEntry& entry : entries)
+    life.world.Trace("  %s installs chunk %u of dataset %llu at epoch %llu: %d", life.Name().c_str(), entry.chunk, static_cast<unsigned long long>(dataset),
+                     static_cast<unsigned long long>(entry.epoch), s.code);
   if (!s.ok()) throw Error{s.code};
   co_await life.FlushLog();
   LocalDataset& local = GetDataset(life, dataset);

@@ -109,7 +109,7 @@ struct Life : Owner {
 };
 
 // Faults planted on purpose, to see that they are found.
-enum class Plant { kNone, kAckBeforeDurable, kSkipApply, kOldSettleRule };
+enum class Plant { kNone, kAckBeforeDurable, kSkipApply, kOldSettleRule, kServeBeforeFence };
 
 struct Options {
   uint64_t seed = 0;
