@@ -186,7 +186,8 @@ Status Engine::Stage(const Transaction& tx, DatasetId id, NodeId owner, uint64_t
   Writer w(&body);
   w.Put(MessageHead{id.value, 0, request, 0, 0});
   w.Put(Bytes(record));
-  if (!fabric_->Send(owner, static_cast<uint16_t>(MessageType::kStage), std::move(body)))
+  // The fabric may have a link to a newer life of the node, whose answers are not heard before membership has announced it.
+  if (!IsUp(owner) || !fabric_->Send(owner, static_cast<uint16_t>(MessageType::kStage), std::move(body)))
     return Status::Error(HP_E_PEER_LOST, "The owner of the changed pages cannot be reached; try again when membership has settled.");
   stages_.emplace(request, StageWait{token, owner});
   return Status::Ok();

@@ -334,6 +334,12 @@ Status Engine::SetPeer(NodeId node, Incarnation incarnation, const std::string& 
   }
   if (incarnation < p->incarnation)
     return Status::Error(HP_E_STALE_EPOCH, "A newer incarnation of that node is already known; membership is behind.");
+  if (p->incarnation && incarnation > p->incarnation) {
+    // The new life may have connected already, and what it sent before it was announced was refused: both sides begin anew.
+    fabric_->RemovePeer(node);
+    if (p->up) OnPeerDown(node, p->incarnation, "restarted");
+    p = FindPeer(node);
+  }
   p->incarnation = incarnation;
   p->address = address;
   return fabric_->SetPeer(node, incarnation, address);

@@ -57,7 +57,7 @@ Status Engine::Sync(DatasetId id, ChunkIndex index, NodeId source, uint64_t toke
       w.Put(Digest(stored));
     }
   }
-  if (!fabric_->Send(source, static_cast<uint16_t>(MessageType::kSync), std::move(body)))
+  if (!IsUp(source) || !fabric_->Send(source, static_cast<uint16_t>(MessageType::kSync), std::move(body)))
     return Status::Error(HP_E_PEER_LOST, "The node to synchronise from cannot be reached; try again.");
   syncs_in_.emplace(request, SyncIn{request, token, id, index, source, 0, {}});
   return Status::Ok();
