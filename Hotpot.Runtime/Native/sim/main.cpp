@@ -32,13 +32,14 @@ void OnDeath(int signal) {
 
 int Usage(int code) {
   std::fprintf(code ? stderr : stdout,
-               "hotpot_sim [--seeds N] [--first S] [--step K] [--seed X] [--list FILE] [--trace] [--plant NAME] [--keep-going]\n"
+               "hotpot_sim [--seeds N] [--first S] [--step K] [--seed X] [--list FILE] [--trace] [--plant NAME] [--keep-going] [--strict]\n"
                "  --seeds N     how many seeds, from --first S on, every K-th (defaults: 100, 1, 1)\n"
                "  --seed X      this seed only\n"
                "  --list FILE   the seeds of a file, one a line, # begins a comment\n"
                "  --trace       prints what happens, and what the engines say\n"
                "  --plant NAME  plants a defect that must be found: ack-before-durable, skip-apply, old-settle-rule,\n                serve-before-fence\n"
-               "  --keep-going  goes on after a seed that fails\n");
+               "  --keep-going  goes on after a seed that fails\n"
+               "  --strict      reports known weaknesses too\n");
   return code;
 }
 
@@ -86,6 +87,8 @@ int main(int argc, char** argv) {
       given = true;
     } else if (arg == "--trace") {
       options.trace = true;
+    } else if (arg == "--strict") {
+      options.strict = true;
     } else if (arg == "--keep-going") {
       keep_going = true;
     } else if (arg == "--plant") {

@@ -114,6 +114,7 @@ enum class Plant { kNone, kAckBeforeDurable, kSkipApply, kOldSettleRule, kServeB
 struct Options {
   uint64_t seed = 0;
   bool trace = false;
+  bool strict = false;  // reports known weaknesses too
   Plant plant = Plant::kNone;
 };
 

@@ -146,6 +146,11 @@ Status Engine::ApplyMap(DatasetId id, std::span<const hp_chunk_entry> entries) {
     Chunk& chunk = ds->At(ChunkIndex(e.chunk));
     // A replayed chunk knows its epoch but not its configuration: the first entry of the same epoch completes it.
     bool unknown_config = chunk.config.epoch == config.epoch && chunk.config.replicas.empty();
+    // But not where it makes us a replica: that epoch was given to an earlier life. What was undecided then is settled before this one serves, at a newer epoch.
+    if (unknown_config && config.HasReplica(self_)) {
+      stats_.refused_stale++;
+      continue;
+    }
     if (!unknown_config && !config.Newer(chunk.config)) {
       if (config.epoch < chunk.config.epoch) stats_.refused_stale++;
       continue;
