@@ -84,7 +84,7 @@ void Engine::EnterFront(Dataset& ds, Chunk& chunk, uint64_t number, Page& page) 
   }
   if (page.listed) return;
   page.listed = 1;
-  (chunk.held ? replica_line_ : cached_line_).push_back({ds.id, number, Clock::now(), fills_});
+  (chunk.held ? replica_line_ : cached_line_).push_back({ds.id, number, Now(), fills_});
 }
 
 void Engine::LeaveFront(Dataset& ds) {
@@ -106,7 +106,7 @@ void Engine::Reclaim() {
     dirty_pressure_ = false;
     return;
   }
-  TimePoint now = Clock::now();
+  TimePoint now = Now();
   int rounds = FarOverBudget() ? kEvictRounds : 1;
   for (int i = 0; i < rounds && OverBudget(); i++)
     if (!EvictSome(now)) break;
@@ -275,13 +275,13 @@ void Engine::OnForget(NodeId peer, const MessageHead& head, Reader reader) {
 
 bool Engine::CheckpointForFront() const {
   if (!checkpoint_wanted_ || !OverBudget()) return false;
-  return Clock::now() - last_checkpoint_ >= (FarOverBudget() ? kCheckpointPaceHeldBack : kCheckpointPace);
+  return Now() - last_checkpoint_ >= (FarOverBudget() ? kCheckpointPaceHeldBack : kCheckpointPace);
 }
 
 // Everything written to the stores before the sync is durable there now, and may leave the front.
 void Engine::StoresSynced() {
   store_generation_ = static_cast<uint8_t>(store_generation_ % kGenerations + 1);
-  last_checkpoint_ = Clock::now();
+  last_checkpoint_ = Now();
 }
 
 }  // namespace hotpot

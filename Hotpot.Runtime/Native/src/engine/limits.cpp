@@ -17,7 +17,7 @@ namespace hotpot {
 hp_status Engine::Congestion() const {
   bool log_full = log_->UsedBytes() >= config_.log_limit_bytes;
   if (!log_full && !(dirty_pressure_ && FarOverBudget())) return HP_OK;
-  return checkpoint_retry_ > Clock::now() ? HP_E_DISK_FULL : HP_E_BUSY;
+  return checkpoint_retry_ > Now() ? HP_E_DISK_FULL : HP_E_BUSY;
 }
 
 // `replaces` is what the same transaction staged before.
