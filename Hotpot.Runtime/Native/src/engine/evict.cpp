@@ -29,8 +29,9 @@
 //
 // Pace. Reclaim runs after each round of events of a turn, so what one round fills the same round takes back. A page stays for at least kEvictMinAge, so
 // that the thread that waited for it gets to it even when everything older must stay; or, where pages arrive faster, until half a budget of them has
-// arrived after it. So the front exceeds its budget by half of it at most, by one commit, and by what must stay. When dirty pages are all that is left, a checkpoint is started; when the front is far above its
-// budget with nothing else, new commits are held back until that is done (limits.cpp).
+// arrived after it. So the front holds at most what must stay, or the budget if that is more, and half a budget of pages just filled. When
+// dirty pages are all that is left, a checkpoint is started; when they keep the front far above its budget, new commits are held back until that is
+// done (limits.cpp), so that dirty pages exceed budget and slack only by the commits prepared before.
 //
 // Failure. FORGET travels the same ordered link as a later FETCH, so the owner's sharer bit is exact; when the link breaks both sides begin anew. A
 // push that crosses a FORGET finds the page absent, changes nothing and is acknowledged.
