@@ -57,8 +57,9 @@ Task<Unit> Maintain(World& world, Life& life) {
           DatasetHealth health = co_await world.CallGrain<DatasetHealth>(life, dataset.id, call);
           more = health.work_left;
         }
-      } catch (const Error&) {
+      } catch (const Error& error) {
         // The next round does it again.
+        world.Trace("%s: maintenance of dataset %llu ended with %d", life.Name().c_str(), static_cast<unsigned long long>(dataset.id), error.status);
       }
     }
     Duration wait = world.random.Between(Duration(200ms), Duration(1000ms));

@@ -315,6 +315,7 @@ Task<Unit> Scenario::PoisonFor(size_t slot, Duration time) {
   if (life && life->log && life->log->Poisoned()) {
     world_.Trace("the log of %s is poisoned", life->Name().c_str());
     co_await god_.For(world_.random.Between(Duration(10ms), Duration(1s)));
+    while (!life->dead && !world_.MayStop(*life)) co_await god_.For(20ms);
     world_.Crash(*life, "stopped because its log is poisoned");
   }
   co_return Unit{};
@@ -353,6 +354,7 @@ Task<Unit> Scenario::Chaos(Time until) {
     co_await god_.For(random.Between(Duration(1ms), gap));
     size_t slot = random.Below(world_.slots());
     Life* life = world_.Current(slot);
+    if (life && !world_.MayStop(*life)) life = nullptr;
     switch (random.Below(11)) {
       case 0:
         if (faults_.crash && life) world_.Crash(*life, "power");
@@ -384,7 +386,7 @@ Task<Unit> Scenario::Chaos(Time until) {
       case 9:
         if (faults_.power && random.Chance(0.15))
           for (size_t i = 0; i < world_.slots(); i++)
-            if (world_.Current(i)) world_.Crash(*world_.Current(i), "power, everywhere");
+            if (world_.Current(i) && world_.MayStop(*world_.Current(i))) world_.Crash(*world_.Current(i), "power, everywhere");
         break;
       case 10:
         // The activation ends and another begins, while calls of the first are still running.

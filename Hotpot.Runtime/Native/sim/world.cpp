@@ -61,7 +61,7 @@ void SimEnvironment::Background(std::function<void()> work) {
 }
 
 void SimEnvironment::AtPoint(const char* name) {
-  if (life_.dead || life_.crash_in == 0 || --life_.crash_in > 0) return;
+  if (life_.dead || life_.crash_in == 0 || --life_.crash_in > 0 || !world_.MayStop(life_)) return;
   world_.Trace("%s dies at %s", life_.Name().c_str(), name);
   throw PowerCut{};
 }
@@ -96,7 +96,7 @@ Task<Unit> Life::FlushLog() {
 
 void Life::Point(const char* name) {
   if (dead) throw Crashed{};
-  if (crash_in == 0 || --crash_in > 0) return;
+  if (crash_in == 0 || --crash_in > 0 || !world.MayStop(*this)) return;
   world.Trace("%s dies at %s", Name().c_str(), name);
   world.Crash(*this, name);
   throw Crashed{};
@@ -239,9 +239,8 @@ bool World::MayLoseMedia(size_t slot) const {
   if (current_[slot] || !disk_[slot]) return false;
   NodeId node = disk_[slot]->node;
   auto has_disk = [&](NodeId n) {
-    for (size_t i = 0; i < disk_.size(); i++)
-      if (i != slot && disk_[i] && disk_[i]->node == n) return true;
-    return false;
+    Life* life = Find(n);
+    return n != node && life && life->Usable() && life->crash_in == 0;
   };
   for (const DatasetDescription& dataset : datasets)
     for (const auto& entry : DatasetGrain::Stored(const_cast<World&>(*this), dataset.id)) {
@@ -252,8 +251,24 @@ bool World::MayLoseMedia(size_t slot) const {
   return true;
 }
 
+bool World::MayStop(const Life& life) const {
+  for (const DatasetDescription& dataset : datasets)
+    for (const auto& entry : DatasetGrain::Stored(const_cast<World&>(*this), dataset.id)) {
+      if (!entry || !entry->Holds(life.node)) continue;
+      bool lost = false, other = false;
+      for (NodeId n : Counted(*entry)) {
+        Life* holder = Find(n);
+        lost |= lost_.contains(n);
+        other |= n != life.node && holder && holder->Usable();
+      }
+      if (lost && !other) return false;
+    }
+  return true;
+}
+
 void World::LoseMedia(size_t slot) {
   Trace("the data of n%llu are lost", static_cast<unsigned long long>(disk_[slot]->node.value));
+  lost_.insert(disk_[slot]->node);
   disk_[slot] = nullptr;
 }
 

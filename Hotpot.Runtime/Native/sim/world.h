@@ -134,6 +134,8 @@ class World {
   void StopGracefully(Life& life);
   void Pause(Life& life);
   void Resume(Life& life);
+  // False while this life holds the last copy of something, because the data of another were lost that still counts: stopping it would be one fault too many.
+  bool MayStop(const Life& life) const;
   bool MayLoseMedia(size_t slot) const;
   void LoseMedia(size_t slot);
   Life* Current(size_t slot) const { return current_[slot]; }
@@ -192,6 +194,7 @@ class World {
   std::vector<std::unique_ptr<Media>> media_;  // every data directory that ever was
   std::vector<Media*> disk_;                   // by slot
   std::vector<Life*> current_;                 // by slot; null = not running
+  std::set<NodeId> lost_;                      // nodes whose data are gone
   uint64_t next_node_ = 1;
 };
 
