@@ -74,6 +74,15 @@ class Node {
     completions_.clear();
   }
 
+  // Ends as a process that is killed does: the files stay as they are now, without the checkpoint of an orderly stop.
+  void Crash() {
+    std::string left = dir_ + ".left";
+    std::filesystem::copy(dir_, left, std::filesystem::copy_options::recursive);
+    Stop();
+    std::filesystem::remove_all(dir_);
+    std::filesystem::rename(left, dir_);
+  }
+
   hp_engine* engine() const { return engine_; }
   uint64_t id() const { return info_.node_id; }
   const hp_node_info& info() const { return info_; }

@@ -420,6 +420,38 @@ TEST(Engine, ALaggingReplicaIsSynchronised) {
   EXPECT_EQ(v, 77u);
 }
 
+// A joining node fetches a page like anybody else, and from then on applies commits to it. Neither makes the page its own: the store and the log
+// of this node do not have what the page held when it was fetched.
+TEST(Engine, APageFetchedWhileJoiningIsDurableHereOnlyAfterTheSynchronisation) {
+  for (hp_medium medium : {HP_MEDIUM_PMEM, HP_MEDIUM_FILE}) {
+    NodeOptions options;
+    options.medium = medium;
+    Cluster c(2, options, 64 * kMiB, 2);
+    c.Assign(0, {0});
+    uint64_t first = 1, second = 2, third = 3;
+    ASSERT_EQ(c.Write(0, 0, &first, sizeof first).status, HP_OK);
+    c.Install(c.Entry(0, 2, {0, 1}, HP_CHUNK_ACTIVE, 2));
+    ASSERT_EQ(c[1].Read(0, 8)[0], std::byte{1});
+    ASSERT_EQ(c.Write(0, 8, &second, sizeof second).status, HP_OK);
+    uint64_t token = c[1].NextToken();
+    ASSERT_EQ(hp_chunk_sync(c[1].engine(), kDataset, 0, c[0].id(), token), HP_OK);
+    ASSERT_EQ(c[1].Wait(token).status, HP_OK);
+    c.Install(c.Entry(0, 2, {0, 1}));
+    ASSERT_EQ(c.Write(0, 16, &third, sizeof third).status, HP_OK);
+
+    std::vector<std::byte> want = c[0].Read(0, 4096);
+    ASSERT_EQ(c[1].Read(0, 4096), want);
+    uint64_t incarnation = c[1].info().incarnation;
+    c[1].Crash();
+    hp_peer_remove(c[0].engine(), c[1].id(), incarnation);
+    c[1].Start();
+    c.Connect();
+    c.Open(c[1]);
+    c.Install(c.Entry(0, 3, {1}));
+    EXPECT_EQ(c[1].Read(0, 4096), want);
+  }
+}
+
 TEST(Engine, ACommitWaitsForASharerUntilItIsDeclaredDead) {
   Cluster c(2, {}, 64 * kMiB, 1);
   c.Assign(0, {0});

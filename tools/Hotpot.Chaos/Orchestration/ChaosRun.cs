@@ -105,7 +105,7 @@ internal sealed class ChaosRun(ChaosOptions options, ProgressDisplay display)
         {
             try
             {
-                await new FinalRead(cluster, recorder, slot).RunAsync(lanes.Used, Slots);
+                await new FinalRead(cluster, recorder, journal, slot).RunAsync(lanes.Used, Slots);
             }
             catch (Exception failure) when (IsFinding(failure))
             {

@@ -48,7 +48,7 @@ Status Engine::Sync(DatasetId id, ChunkIndex index, NodeId source, uint64_t toke
   alignas(64) std::byte stored[kPageSize];
   for (uint32_t i = 0; i < chunk.pages.size(); i++) {
     PageIndex page(ds->PageOf(index, i));
-    // A page cached from the owner meanwhile is not our durable copy unless it is listed as dirty.
+    // A page cached from the owner meanwhile is not our durable copy; those that are ours while we are behind are dirty (ApplyPart).
     bool in_front = static_cast<PageState>(chunk.pages.Peek(i).state) == PageState::kPresent && (chunk.complete || chunk.pages.Peek(i).dirty);
     if (in_front) {
       w.Put(Digest(ds->front->page(page)));
