@@ -57,7 +57,7 @@ internal sealed class OwnerGrain : Grain, IOwnerGrain
             throw new NotOwnerException($"Node {self} does not own chunk {chunk} of dataset {_dataset} now; fetch the new map and ask its owner.");
         if (entry.Phase != ChunkPhase.Active)
             throw new BusyException($"Chunk {chunk} of dataset {_dataset} is recovering; try again shortly.");
-        TransactionOutcome outcome = await _engine.OutcomeAsync(transaction, _dataset, chunk, OutcomeQuestion.Refuse);
+        TransactionOutcome outcome = await _engine.OutcomeAsync(transaction, _dataset, chunk, OutcomeQuestion.End);
         return new OutcomeReport
         {
             Outcome = outcome == TransactionOutcome.Unknown ? TransactionOutcome.Aborted : outcome,

@@ -41,6 +41,12 @@ public enum OutcomeQuestion
 
     /// <summary>What is prepared there is from now on decided by recovery alone; its commit node cannot abort it any more.</summary>
     Claim = 2,
+
+    /// <summary>
+    /// The commit node's question: as <see cref="Refuse"/>, and <see cref="TransactionOutcome.Prepared"/> until the part has ended on the node that is
+    /// asked, whatever it knows from other chunks of the transaction.
+    /// </summary>
+    End = 3,
 }
 
 /// <summary>What a node knows about a transaction's part on one chunk (hp_outcome).</summary>

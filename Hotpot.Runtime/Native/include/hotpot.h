@@ -275,8 +275,9 @@ HP_API int32_t hp_pending(hp_engine *engine, hp_tx_participant *out, uint32_t *c
 
 typedef enum hp_outcome { HP_OUTCOME_UNKNOWN = 0, HP_OUTCOME_PREPARED = 1, HP_OUTCOME_COMMITTED = 2, HP_OUTCOME_ABORTED = 3 } hp_outcome;
 /* LOOK changes nothing. REFUSE: what is not prepared here is refused for ever, durably. CLAIM: what is prepared here is from now on decided by hp_settle
-   alone; an abort of its commit node is answered with HP_E_BUSY. */
-typedef enum hp_ask { HP_ASK_LOOK = 0, HP_ASK_REFUSE = 1, HP_ASK_CLAIM = 2 } hp_ask;
+   alone; an abort of its commit node is answered with HP_E_BUSY. END, for the commit node: as REFUSE, but PREPARED until this node's own part has ended,
+   whatever it knows of the transaction from other chunks: an end that is told must be shown everywhere, or refused by every replica. */
+typedef enum hp_ask { HP_ASK_LOOK = 0, HP_ASK_REFUSE = 1, HP_ASK_CLAIM = 2, HP_ASK_END = 3 } hp_ask;
 /* What this node knows of a transaction's part on one chunk, durably. At an owner PREPARED means: on all replicas. BLOCKING. */
 HP_API int32_t hp_tx_outcome(hp_engine *engine, hp_txid tx, uint64_t dataset, uint32_t chunk, uint32_t ask, uint32_t *outcome);
 /* BLOCKING. Decides a pending transaction on this node alone: applies or drops it, durably. Idempotent. */

@@ -106,7 +106,7 @@ Task<hp_outcome> OwnerOutcome(Life& owner, uint64_t dataset, TxId tx, uint32_t c
   const auto& entry = local.map[chunk];
   if (!entry || entry->owner != owner.node) throw Error{HP_E_NOT_OWNER};
   if (entry->recovering) throw Error{HP_E_BUSY};
-  hp_outcome outcome = co_await AskOutcome(owner, tx, dataset, chunk, HP_ASK_REFUSE);
+  hp_outcome outcome = co_await AskOutcome(owner, tx, dataset, chunk, HP_ASK_END);
   co_return outcome;
 }
 

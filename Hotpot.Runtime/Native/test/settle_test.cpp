@@ -81,6 +81,39 @@ TEST_F(Settling, AReplicaThatWasClaimedDoesNotHeedTheOwnersAbort) {
   EXPECT_EQ(c_[1].Wait(token).status, HP_OK);
 }
 
+TEST_F(Settling, AnEndIsToldWhenItsPartHasEndedAndNotWhenAnotherHas) {
+  // Node 2 owns chunk 1, and node 1 is a replica of it: what node 1 hears of chunk 1 must not pass for the end of its own part on chunk 0.
+  c_.Assign(1, {2, 1, 0});
+  hp_error error{};
+  hp_tx* both = nullptr;
+  hp_txid id{};
+  ASSERT_EQ(hp_tx_create(c_[0].engine(), &both, &id, &error), HP_OK);
+  for (uint64_t chunk : {0u, 1u}) ASSERT_EQ(hp_tx_write(c_[0].engine(), both, kDataset, chunk * 4 * kMiB + 4096, &kValue, sizeof kValue, &error), HP_OK);
+  for (size_t owner : {1u, 2u}) {
+    uint64_t staged = c_[0].NextToken(), prepared = c_[owner].NextToken();
+    ASSERT_EQ(hp_tx_stage(c_[0].engine(), both, kDataset, c_[owner].id(), staged, &error), HP_OK) << error.message;
+    ASSERT_EQ(c_[0].Wait(staged).status, HP_OK);
+    ASSERT_EQ(hp_owner_prepare(c_[owner].engine(), id, kDataset, 0, 3, 2000, prepared), HP_OK);
+    ASSERT_EQ(c_[owner].Wait(prepared).status, HP_OK);
+  }
+  uint64_t committed = c_[2].NextToken();
+  ASSERT_EQ(hp_owner_commit(c_[2].engine(), id, kDataset, committed), HP_OK);
+  ASSERT_EQ(c_[2].Wait(committed).status, HP_OK);
+  uint32_t outcome = 99;
+  ASSERT_EQ(hp_tx_outcome(c_[1].engine(), id, kDataset, 0, HP_ASK_LOOK, &outcome), HP_OK);
+  EXPECT_EQ(outcome, HP_OUTCOME_COMMITTED) << "recovery may count on what node 1 heard as a replica";
+  ASSERT_EQ(hp_tx_outcome(c_[1].engine(), id, kDataset, 0, HP_ASK_END, &outcome), HP_OK);
+  EXPECT_EQ(outcome, HP_OUTCOME_PREPARED) << "the commit node has yet to commit chunk 0";
+  uint64_t aborted = c_[1].NextToken(), last = c_[1].NextToken();
+  ASSERT_EQ(hp_owner_abort(c_[1].engine(), id, kDataset, aborted), HP_OK);
+  EXPECT_EQ(c_[1].Wait(aborted).status, HP_E_BUSY) << "a transaction that is committed elsewhere is not aborted here";
+  ASSERT_EQ(hp_owner_commit(c_[1].engine(), id, kDataset, last), HP_OK);
+  ASSERT_EQ(c_[1].Wait(last).status, HP_OK);
+  ASSERT_EQ(hp_tx_outcome(c_[1].engine(), id, kDataset, 0, HP_ASK_END, &outcome), HP_OK);
+  EXPECT_EQ(outcome, HP_OUTCOME_COMMITTED);
+  hp_tx_destroy(c_[0].engine(), both);
+}
+
 TEST_F(Settling, ANewOwnerDoesNotAbortWhatWasPreparedUnderTheOldOne) {
   hp_chunk_entry moved = c_.Entry(0, 2, {2, 0}, HP_CHUNK_RECOVERING);
   c_.Install(moved);

@@ -237,7 +237,7 @@ int32_t hp_pending(hp_engine* e, hp_tx_participant* out, uint32_t* count) {
 }
 int32_t hp_tx_outcome(hp_engine* e, hp_txid tx, uint64_t dataset, uint32_t chunk, uint32_t ask, uint32_t* outcome) {
   return Guard(nullptr, [&]() -> Status {
-    if (ask > HP_ASK_CLAIM) return Status::Error(HP_E_INVALID, "The question about the transaction is unknown; rebuild libhotpot.so and the runtime together.");
+    if (ask > HP_ASK_END) return Status::Error(HP_E_INVALID, "The question about the transaction is unknown; rebuild libhotpot.so and the runtime together.");
     hp_outcome found = HP_OUTCOME_UNKNOWN;
     if (Status s = e->engine->Call([&] { return e->engine->TxOutcome(Key(e, tx, dataset), ChunkIndex(chunk), static_cast<hp_ask>(ask), &found); }); !s.ok()) return s;
     *outcome = found;

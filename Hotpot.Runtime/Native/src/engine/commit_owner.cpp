@@ -421,7 +421,9 @@ void Engine::OnAck(NodeId peer, Reader reader) {
 
 // True when the prepared transaction is no longer its commit node's to abort.
 bool Engine::UnderRecovery(Dataset& ds, TxKey key, const OwnedTx& tx) const {
-  return tx.claimed || (tx.state == TxState::kPrepared && CheckParts(ds, tx) != HP_OK) ||
+  auto known = known_.find(key.Whole());
+  bool committed = known != known_.end() && known->second.outcome == Outcome::kCommitted;  // as a replica of another participant's chunks
+  return committed || tx.claimed || (tx.state == TxState::kPrepared && CheckParts(ds, tx) != HP_OK) ||
          std::any_of(pending_.begin(), pending_.end(), [&](const auto& p) { return p.second.claimed && p.first.Whole() == key.Whole(); });
 }
 

@@ -195,7 +195,12 @@ void Engine::OnAbort(NodeId peer, Reader reader) {
   }
   TxKey key = FromWire(wire);
   auto it = pending_.find(key);
-  if (it == pending_.end()) return Ack(peer, MessageType::kAbort, key);
+  if (it == pending_.end()) {
+    // Recovery committed what its former owner, cut off and alive, aborts now: no answer, so that nobody is told so.
+    auto known = known_.find(key.Whole());
+    if (known == known_.end() || known->second.outcome == Outcome::kAborted) Ack(peer, MessageType::kAbort, key);
+    return;
+  }
   if (it->second.from != peer || it->second.claimed) {
     stats_.refused_stale++;  // recovery decides it, and may have decided to commit
     it->second.abort_asked |= it->second.from == peer;

@@ -45,6 +45,14 @@ Status Engine::TxOutcome(TxKey key, ChunkIndex chunk, hp_ask ask, hp_outcome* ou
     return std::any_of(record.parts().begin(), record.parts().end(), [&](const ParsedPart& part) { return part.chunk == chunk; });
   };
   *out = HP_OUTCOME_UNKNOWN;
+  auto it = owned_.find(key);
+  if (ask == HP_ASK_END) {
+    bool pending_here = std::any_of(pending_.begin(), pending_.end(), [&](const auto& p) { return p.first.Whole() == key.Whole() && has(p.second.record); });
+    if (pending_here || (it != owned_.end() && it->second.state >= TxState::kPrepared && has(it->second.record))) {
+      *out = HP_OUTCOME_PREPARED;
+      return Status::Ok();
+    }
+  }
   if (auto known = known_.find(key.Whole()); known != known_.end()) {
     *out = known->second.outcome == Outcome::kCommitted ? HP_OUTCOME_COMMITTED : HP_OUTCOME_ABORTED;
     return Status::Ok();
@@ -55,16 +63,16 @@ Status Engine::TxOutcome(TxKey key, ChunkIndex chunk, hp_ask ask, hp_outcome* ou
     pending.claimed |= ask == HP_ASK_CLAIM;
     return Status::Ok();
   }
-  auto it = owned_.find(key);
   if (it != owned_.end() && it->second.state == TxState::kPrepared && has(it->second.record)) {
     *out = HP_OUTCOME_PREPARED;
     it->second.claimed |= ask == HP_ASK_CLAIM;
     return Status::Ok();
   }
-  if (ask != HP_ASK_REFUSE) return Status::Ok();
+  if (ask != HP_ASK_REFUSE && ask != HP_ASK_END) return Status::Ok();
   *out = HP_OUTCOME_ABORTED;
   if (it != owned_.end()) {
     FailPrepare(key, HP_E_REFUSED);  // staged, in line or preparing: it never gets further
+    if (ask == HP_ASK_END && owned_.contains(key)) *out = HP_OUTCOME_PREPARED;  // the replicas have yet to refuse it
     return Status::Ok();
   }
   Remember(key, Outcome::kAborted, 0);

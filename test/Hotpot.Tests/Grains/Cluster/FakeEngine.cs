@@ -302,11 +302,12 @@ internal sealed class FakeEngine : INodeEngine
         {
             CheckAlive();
             var key = (transaction, dataset);
-            if (_disk.Outcomes.TryGetValue(key, out TransactionOutcome known))
+            bool pending = _disk.Pending.Any(pair => pair.Key.Transaction == transaction && pair.Key.Dataset == dataset && pair.Value.Parts.Any(part => part.Chunk == chunk));
+            if (_disk.Outcomes.TryGetValue(key, out TransactionOutcome known) && !(pending && question == OutcomeQuestion.End))
                 return Task.FromResult(known);
-            if (_disk.Pending.Any(pair => pair.Key.Transaction == transaction && pair.Key.Dataset == dataset && pair.Value.Parts.Any(part => part.Chunk == chunk)))
+            if (pending)
                 return Task.FromResult(TransactionOutcome.Prepared);
-            if (question != OutcomeQuestion.Refuse)
+            if (question is not (OutcomeQuestion.Refuse or OutcomeQuestion.End))
                 return Task.FromResult(TransactionOutcome.Unknown);
             _staged.Remove(key);
             _disk.Outcomes[key] = TransactionOutcome.Aborted;
