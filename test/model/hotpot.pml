@@ -11,8 +11,9 @@
  * README.md beside this file maps each step to its source and lists what is left out.
  *
  * Scope macros:   T transactions, REPL0/REPL1 the replicas of the chunks (bit n = node n), CN the commit node, CRASHES, BREAKS (of a link), ZOMBIES
- * Fault macros:   HOLE1 HOLE4 HOLE9 HOLE11 NO_FENCING OLD_SETTLE, each of which must give a counter-example
- * Reach macros:   REACH_x makes the good event x an error, so that a run that finds it proves the event can happen
+ * Fault macros:   HOLE1 HOLE4 HOLE9 HOLE11 NO_FENCING OLD_SETTLE NO_CLAIM EARLY_ANSWER, each of which must give a counter-example
+ * DATA_ONLY        a fault is looked for by what it does to the bytes, not by the first rule it breaks
+ * EVENTS           the verifier prints each event of REACHED once, so that a run without errors is known not to be empty
  *
  * Potential weakness: a crashed node does not come back, so nothing is said about restart and joining.
  */
@@ -42,6 +43,14 @@
 #define ZOMBIES 0
 #endif
 
+/*
+ * LATE: peers learn of a death one by one, at any time. Else at once, which leaves nothing out when nodes only crash: a message handled after its
+ * sender's crash is one handled before it, and so is a prepare that begins before the owner sees that the replica is gone. A zombie needs LATE.
+ */
+#if ZOMBIES > 0
+#define LATE
+#endif
+
 /* A replica that is cut off, or an owner that does not know that it was replaced, may let the commit node hear of a failure that is none. */
 #ifndef ENDINGS_AGREE
 #define ENDINGS_AGREE (BREAKS == 0 && ZOMBIES == 0)
@@ -67,24 +76,12 @@
 #endif
 #define KN(n, t) ((n)*T+ID(t))             /* outcomes are remembered by transaction and dataset, and both chunks are of one dataset */
 
-#ifdef REACH
-#define REACHED(what) assert(!(REACH == what))
+#ifdef EVENTS
+c_decl { static const char* events_seen[32]; static int events; };
+#define REACHED(what) c_code { int k; for (k = 0; k < events && strcmp(events_seen[k], #what) != 0; k++) { } if (k == events) { events_seen[events++] = #what; printf("reached: %s\n", #what); } }
 #else
 #define REACHED(what) skip
 #endif
-#define R_ACK 1
-#define R_FAILED 2
-#define R_SETTLED_COMMIT 3
-#define R_SETTLED_ABORT 4
-#define R_PROMOTED 5
-#define R_LEVELLED 6
-#define R_STALE_REFUSED 7
-#define R_CLAIM_HELD 8
-#define R_SECOND_FENCE 9
-#define R_REFUSED_FOR_EVER 10
-#define R_RESENT 11
-#define R_LATE_CONCLUSION 12
-#define R_BOTH_ACKED 13
 
 /* Messages between engines. */
 #define REPLICATE 1
@@ -174,8 +171,23 @@ byte base[PARTS];            /* what the page held when the application's stores
 byte refused[PARTS];         /* nodes that answered a question to refuse */
 byte degree[NODES*PARTS];     /* the nodes that the degree which a node reports counts */
 
+/* The properties, named so that a violated one can be told from another. Set just before they are asserted. */
+hidden byte commit_lost, commit_torn, endings_differ, degree_short, refused_came_back, zombie_was_heard, not_levelled, settled_unprepared;
+
 /* Scratch, never alive from one step to the next, so it is no part of the state. */
 hidden byte loop_i, loop_j, called, on_chunk, on_tx, on_epoch, on_kind, answer, nodes, chosen;
+
+#ifdef NO_CLAIM
+#define CLAIMS false
+#else
+#define CLAIMS true
+#endif
+
+#ifdef DATA_ONLY
+#define ASSERT_RULE(rule) skip
+#else
+#define ASSERT_RULE(rule) assert(rule)
+#endif
 
 /* ---- sending ---------------------------------------------------------------------------------------------------------- */
 
@@ -295,8 +307,8 @@ inline StartPrepare(node, chunk, tx) {
 
 inline StartCommit(node, chunk, tx) {
   printf("owner %d commits chunk %d of transaction %d\n", node, chunk, tx);
-  assert(!HAS(refused[X(chunk, tx)], node));
-  assert(known[KN(node, tx)] != ABORT_KNOWN);
+  refused_came_back = !HAS(declared, node) && (HAS(refused[X(chunk, tx)], node) || known[KN(node, tx)] == ABORT_KNOWN);
+  ASSERT_RULE(!refused_came_back);
   ApplyPart(node, chunk, tx, part_seq[X(chunk, tx)]);
   degree[AT(node, chunk, tx)] = cfg_replicas[CE(chunk, owned_epoch[AT(node, chunk, tx)])];
   Remember(node, tx, COMMIT_KNOWN);
@@ -324,7 +336,7 @@ inline AbortCall(node, chunk, tx) {
   :: state[AT(node, chunk, tx)] == COMMITTING || state[AT(node, chunk, tx)] == ABORTING
   :: state[AT(node, chunk, tx)] == PREPARING || state[AT(node, chunk, tx)] == PREPARED ->
        if
-       :: UNDER_RECOVERY(node, chunk, tx) -> REACHED(R_CLAIM_HELD)
+       :: UNDER_RECOVERY(node, chunk, tx) -> REACHED(claim_held)
        :: else -> FailPrepare(node, chunk, tx)
        fi
   :: else ->
@@ -346,8 +358,8 @@ inline ForgetPending(node, chunk, tx) {
 
 inline ApplyPending(node, chunk, tx) {
   printf("replica %d applies chunk %d of transaction %d\n", node, chunk, tx);
-  assert(!HAS(refused[X(chunk, tx)], node));
-  assert(known[KN(node, tx)] != ABORT_KNOWN);
+  refused_came_back = !HAS(declared, node) && (HAS(refused[X(chunk, tx)], node) || known[KN(node, tx)] == ABORT_KNOWN);
+  ASSERT_RULE(!refused_came_back);
 #ifndef HOLE1
   ApplyPart(node, chunk, tx, pending_seq[AT(node, chunk, tx)]);
 #else
@@ -362,7 +374,7 @@ inline OnReplicate(node, from, chunk, tx, ep) {
   if
 #ifndef NO_FENCING
   :: ep != epoch[NC(node, chunk)] || cfg_owner[CE(chunk, epoch[NC(node, chunk)])] != from || !HAS(REPLICAS(node, chunk), node) ->
-       REACHED(R_STALE_REFUSED);
+       REACHED(stale_refused);
        Send(node, from, REFUSED, chunk, tx, 0)
 #endif
   :: else ->
@@ -371,8 +383,10 @@ inline OnReplicate(node, from, chunk, tx, ep) {
        :: known[KN(node, tx)] == COMMIT_KNOWN -> Send(node, from, DURABLE, chunk, tx, 0)
        :: else ->
             /* A zombie changes nothing: no record of another epoch is taken, and nothing that was refused comes back. */
-            assert(ep == epoch[NC(node, chunk)]);
-            assert(!HAS(refused[X(chunk, tx)], node));
+            zombie_was_heard = (ep != epoch[NC(node, chunk)]);
+            assert(!zombie_was_heard);
+            refused_came_back = HAS(refused[X(chunk, tx)], node);
+            ASSERT_RULE(!refused_came_back);
             pending[AT(node, chunk, tx)] = 1 + from;
             pending_epoch[AT(node, chunk, tx)] = ep;
             pending_seq[AT(node, chunk, tx)] = part_seq[X(chunk, tx)];
@@ -455,8 +469,8 @@ inline Resend(node, peer) {
   for (on_chunk : 0 .. CHUNKS-1) {
     for (on_tx : 0 .. T-1) {
       if
-      :: HAS(unapplied[AT(node, on_chunk, on_tx)], peer) -> REACHED(R_RESENT); Send(node, peer, APPLY, on_chunk, on_tx, 0)
-      :: HAS(unaborted[AT(node, on_chunk, on_tx)], peer) -> REACHED(R_RESENT); Send(node, peer, ABORT, on_chunk, on_tx, 0)
+      :: HAS(unapplied[AT(node, on_chunk, on_tx)], peer) -> REACHED(resent); Send(node, peer, APPLY, on_chunk, on_tx, 0)
+      :: HAS(unaborted[AT(node, on_chunk, on_tx)], peer) -> REACHED(resent); Send(node, peer, ABORT, on_chunk, on_tx, 0)
       :: else
       fi
     }
@@ -496,13 +510,13 @@ inline Outcome(node, chunk, tx, ask) {
        :: pending[AT(node, chunk, tx)] != 0 ->
             answer = SAYS_PREPARED;
             if
-            :: ask == CLAIM -> pending_claimed[AT(node, chunk, tx)] = 1
+            :: CLAIMS && ask == CLAIM -> pending_claimed[AT(node, chunk, tx)] = 1
             :: else
             fi
        :: pending[AT(node, chunk, tx)] == 0 && state[AT(node, chunk, tx)] == PREPARED ->
             answer = SAYS_PREPARED;
             if
-            :: ask == CLAIM -> owned_claimed[AT(node, chunk, tx)] = 1
+            :: CLAIMS && ask == CLAIM -> owned_claimed[AT(node, chunk, tx)] = 1
             :: else
             fi
        :: else ->
@@ -510,7 +524,7 @@ inline Outcome(node, chunk, tx, ask) {
             :: ask == REFUSE ->
                  answer = SAYS_ABORTED;
                  refused[X(chunk, tx)] = refused[X(chunk, tx)] | BIT(node);
-                 REACHED(R_REFUSED_FOR_EVER);
+                 REACHED(refused_for_ever);
                  if
                  :: state[AT(node, chunk, tx)] != 0 -> FailPrepare(node, chunk, tx)
                  :: else -> known[KN(node, tx)] = ABORT_KNOWN
@@ -536,7 +550,8 @@ inline SettlePart(node, chunk, tx, commit) {
   :: state[AT(node, chunk, tx)] == PREPARING || state[AT(node, chunk, tx)] == PREPARED ->
        if
        :: commit ->
-            assert(state[AT(node, chunk, tx)] == PREPARED);
+            settled_unprepared = (state[AT(node, chunk, tx)] != PREPARED);
+            assert(!settled_unprepared);
             StartCommit(node, chunk, tx)
        :: else -> FailPrepare(node, chunk, tx)
        fi
@@ -602,22 +617,23 @@ inline CommitNode(tx) {
        prepared_answer[X(1, tx)] = 0;
        Conclude(tx, 1)
   :: cn[tx] == CONCLUDE && ending[X(0, tx)] != 0 && ending[X(1, tx)] != 0 ->
-       assert(!ENDINGS_AGREE || ending[X(0, tx)] == ending[X(1, tx)]);
+       endings_differ = ENDINGS_AGREE && ending[X(0, tx)] != ending[X(1, tx)];
+       ASSERT_RULE(!endings_differ);
        if
        :: ending[X(0, tx)] == COMMIT_KNOWN ->
-            REACHED(R_ACK);
+            REACHED(ack);
             if
-            :: decision[tx] == 2 -> REACHED(R_LATE_CONCLUSION)
+            :: decision[tx] == 2 -> REACHED(late_conclusion)
             :: else
             fi;
             cn[tx] = ACKED;
 #if T == 2
             if
-            :: cn[0] == ACKED && cn[1] == ACKED -> REACHED(R_BOTH_ACKED)
+            :: cn[0] == ACKED && cn[1] == ACKED -> REACHED(both_acked)
             :: else
             fi
 #endif
-       :: else -> REACHED(R_FAILED); cn[tx] = FAILED
+       :: else -> REACHED(failed); cn[tx] = FAILED
        fi
   fi
 }
@@ -642,7 +658,8 @@ inline PrepareCall(chunk, tx) {
   :: known[KN(called, tx)] == ABORT_KNOWN
   :: known[KN(called, tx)] == 0 && cn_epoch[X(chunk, tx)] != epoch[NC(called, chunk)] -> known[KN(called, tx)] = ABORT_KNOWN   /* what is staged fails, and that is for ever */
   :: else ->
-       assert(!HAS(refused[X(chunk, tx)], called));
+       refused_came_back = HAS(refused[X(chunk, tx)], called);
+       ASSERT_RULE(!refused_came_back);
        StartPrepare(called, chunk, tx)
   fi
 }
@@ -666,10 +683,9 @@ inline ConcludeCall(node, chunk, tx) {
 
 /* The degree that is reported is the number of nodes that hold it: each of those it counts does. */
 inline CheckDegree(counted, chunk, tx) {
-  nodes = (ENDINGS_AGREE -> counted : counted & ~declared);
-  assert(!HAS(nodes, 0) || HOLDS(0, chunk, tx));
-  assert(!HAS(nodes, 1) || HOLDS(1, chunk, tx));
-  assert(!HAS(nodes, 2) || HOLDS(2, chunk, tx))
+  nodes = (ZOMBIES == 0 -> counted : counted & ~declared);
+  degree_short = (HAS(nodes, 0) && !HOLDS(0, chunk, tx)) || (HAS(nodes, 1) && !HOLDS(1, chunk, tx)) || (HAS(nodes, 2) && !HOLDS(2, chunk, tx));
+  ASSERT_RULE(!degree_short)
 }
 
 inline AskCall(node, chunk, tx) {
@@ -720,7 +736,27 @@ inline Crash(a) {
       unaborted[AT(a, on_chunk, on_tx)] = 0
     }
   }
-  up[a] = 0
+  up[a] = 0;
+#ifndef LATE
+  for (loop_j : 0 .. NODES-1) {
+    if
+    :: HAS(alive, loop_j) && HAS(up[loop_j], a) -> Drain(a, loop_j); PeerDown(loop_j, a)
+    :: else
+    fi
+  }
+#endif
+}
+
+inline Declare(a) {
+  declared = declared | BIT(a);
+#ifndef LATE
+  for (loop_j : 0 .. NODES-1) {
+    if
+    :: HAS(alive, loop_j) && loop_j != a -> RemovePeer(loop_j, a)
+    :: else
+    fi
+  }
+#endif
 }
 
 /* The commit node: its own steps, and its prepare requests where they arrive. */
@@ -750,9 +786,11 @@ proctype link(byte a, b) {
 end_link:
   do
   :: d_step { HAS(alive, b) && len(net[LINK(a, b)]) > 0 -> net[LINK(a, b)]?on_kind, on_chunk, on_tx, on_epoch; OnMessage(b, a); skip }
+#ifdef LATE
   :: d_step { HAS(alive, b) && !HAS(alive, a) && HAS(up[b], a) -> Drain(a, b); PeerDown(b, a); skip }
   :: d_step { HAS(alive, b) && HAS(declared, a) && !HAS(gone[b], a) -> RemovePeer(b, a); skip }
   :: d_step { HAS(alive, b) && HAS(alive, a) && HAS(up[b], a) && HAS(gone[a], b) -> Drain(a, b); PeerDown(b, a); skip }
+#endif
   od
 }
 
@@ -769,7 +807,7 @@ proctype dying(byte a) {
 end_dying:
   do
   :: d_step { HAS(alive & DYING, a) && crashes + zombies < CRASHES -> crashes++; alive = alive & ~BIT(a); Crash(a); skip }
-  :: d_step { !HAS(alive, a) && !HAS(declared, a) -> declared = declared | BIT(a); skip }
+  :: d_step { !HAS(alive, a) && !HAS(declared, a) -> Declare(a); skip }
   :: d_step { HAS(alive & DYING, a) && !HAS(declared, a) && zombies < ZOMBIES && crashes + zombies < CRASHES -> zombies++; declared = declared | BIT(a); skip }
   od
 }
@@ -875,7 +913,7 @@ inline Fence() {
   printf("recovery fences after deaths %d\n", declared);
   unsettled = 1;
   if
-  :: (members & declared) != declared -> REACHED(R_SECOND_FENCE)
+  :: (members & declared) != declared -> REACHED(second_fence)
   :: else
   fi;
   for (loop_j : 0 .. CHUNKS-1) {
@@ -931,7 +969,7 @@ inline Choose(at) {
 
 inline Sync(node, at, source) {
   printf("node %d copies chunk %d from node %d\n", node, at, source);
-  REACHED(R_LEVELLED);
+  REACHED(levelled);
   for (loop_i : 0 .. T-1) {
     if
     :: pending[AT(node, at, loop_i)] != 0 && pending[AT(node, at, loop_i)] != 1 + source && pending_epoch[AT(node, at, loop_i)] < epoch[NC(node, at)] ->
@@ -946,13 +984,13 @@ inline Sync(node, at, source) {
 inline Activate(at) {
   printf("recovery activates chunk %d with owner %d\n", at, owner);
   if
-  :: cfg_owner[CE(at, map_epoch[at]-1)] != owner -> REACHED(R_PROMOTED)
+  :: cfg_owner[CE(at, map_epoch[at]-1)] != owner -> REACHED(promoted)
   :: else
   fi;
   /* Levelled: every counted replica has every commit again. */
   for (loop_i : 0 .. NODES-1) {
     if
-    :: HAS(COUNTED(at), loop_i) -> assert(content[NC(loop_i, at)] == content[NC(owner, at)])
+    :: HAS(COUNTED(at), loop_i) -> not_levelled = (content[NC(loop_i, at)] != content[NC(owner, at)]); assert(!not_levelled)
     :: else
     fi
   }
@@ -1026,8 +1064,8 @@ ask:
        :: question == BOUND -> skip
        fi;
        if
-       :: verdict == VERDICT_COMMIT -> REACHED(R_SETTLED_COMMIT)
-       :: verdict == VERDICT_ABORT -> REACHED(R_SETTLED_ABORT)
+       :: verdict == VERDICT_COMMIT -> REACHED(settled_commit)
+       :: verdict == VERDICT_ABORT -> REACHED(settled_abort)
        fi;
        left = pending_on;
        do
@@ -1078,11 +1116,11 @@ next:
 proctype monitor() {
 end_monitor:
   do
-  :: atomic { LOST(0, 0) || LOST(1, 0) -> assert(false) }
-  :: atomic { TORN(0) -> assert(false) }
+  :: d_step { LOST(0, 0) || LOST(1, 0) -> commit_lost = 1; assert(!commit_lost); skip }
+  :: d_step { TORN(0) -> commit_torn = 1; assert(!commit_torn); skip }
 #if T == 2
-  :: atomic { LOST(0, 1) || LOST(1, 1) -> assert(false) }
-  :: atomic { TORN(1) -> assert(false) }
+  :: d_step { LOST(0, 1) || LOST(1, 1) -> commit_lost = 1; assert(!commit_lost); skip }
+  :: d_step { TORN(1) -> commit_torn = 1; assert(!commit_torn); skip }
 #endif
   od
 }
