@@ -116,7 +116,7 @@ Status Engine::Prepare(TxKey key, uint32_t flags, uint32_t min_degree, uint32_t 
 bool Engine::Blocked(Dataset& ds, const OwnedTx& tx, const std::unordered_set<uint64_t>& claimed) const {
   for (const ParsedPart& part : tx.record.parts()) {
     const Chunk& chunk = ds.At(part.chunk);
-    if (chunk.sync_holds > 0 || chunk.config.phase != HP_CHUNK_ACTIVE || !chunk.complete) return true;
+    if (chunk.sync_holds > 0 || chunk.config.phase != HP_CHUNK_ACTIVE || !chunk.complete || chunk.unlogged) return true;
     for (const ParsedPage& page : part.pages) {
       uint64_t number = ds.PageOf(part.chunk, page.page);
       if (ds.locks.contains(number) || claimed.contains(number)) return true;

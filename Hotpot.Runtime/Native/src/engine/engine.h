@@ -361,7 +361,7 @@ class Engine final : public FabricEvents {
   bool HasPrepared(DatasetId id) const;
   Status RemoveStore(DatasetId id);
   void ForgetPrivates(Dataset& ds);
-  Status LogChunk(const Dataset& ds, const Chunk& chunk);
+  Status LogChunk(const Dataset& ds, Chunk& chunk);
   Status LogDataset(const Dataset& ds);
 
   // sync.cpp

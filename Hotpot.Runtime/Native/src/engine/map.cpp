@@ -122,7 +122,8 @@ Status Engine::LogDataset(const Dataset& ds) {
   return log_->Append(static_cast<uint16_t>(LogType::kDataset), parts, &end);
 }
 
-Status Engine::LogChunk(const Dataset& ds, const Chunk& chunk) {
+Status Engine::LogChunk(const Dataset& ds, Chunk& chunk) {
+  chunk.unlogged = true;
   ChunkLog record{ds.id.value,
                   chunk.index.value,
                   (chunk.held ? kChunkHeld : 0) | (chunk.complete ? kChunkComplete : 0),
@@ -131,7 +132,9 @@ Status Engine::LogChunk(const Dataset& ds, const Chunk& chunk) {
                   chunk.applied.value};
   Bytes bytes(reinterpret_cast<const std::byte*>(&record), sizeof record);
   Lsn end;
-  return log_->Append(static_cast<uint16_t>(LogType::kChunk), {&bytes, 1}, &end);
+  Status s = log_->Append(static_cast<uint16_t>(LogType::kChunk), {&bytes, 1}, &end);
+  chunk.unlogged = !s.ok();
+  return s;
 }
 
 Status Engine::ApplyMap(DatasetId id, std::span<const hp_chunk_entry> entries) {
@@ -153,6 +156,9 @@ Status Engine::ApplyMap(DatasetId id, std::span<const hp_chunk_entry> entries) {
     }
     if (!unknown_config && !config.Newer(chunk.config)) {
       if (config.epoch < chunk.config.epoch) stats_.refused_stale++;
+      // Known already, but perhaps not durably: whoever installs it relies on that.
+      if (chunk.unlogged)
+        if (Status s = LogChunk(*ds, chunk); !s.ok()) return s;
       continue;
     }
     if (Status s = Adopt(*ds, chunk, std::move(config)); !s.ok()) return s;
@@ -163,7 +169,7 @@ Status Engine::ApplyMap(DatasetId id, std::span<const hp_chunk_entry> entries) {
 
 // Takes a newer configuration of a chunk. What this node held and what it must hold now decide what becomes of its pages:
 //
-//   was held | is replica | joining | first epoch | then
+//   was held | is replica | joining | had none   | then
 //   ---------+------------+---------+-------------+-----------------------------------------------------------------
 //   no       | yes        | no      | yes         | complete at once: all pages are zero, here as everywhere
 //   no       | yes        | any     | otherwise   | cached pages go; incomplete until synchronised
@@ -173,7 +179,8 @@ Status Engine::ApplyMap(DatasetId id, std::span<const hp_chunk_entry> entries) {
 //   no       | no         |         |             | cached pages go
 Status Engine::Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config) {
   bool epoch_changed = config.epoch != chunk.config.epoch;
-  bool first_epoch = chunk.config.epoch.value == 0 && config.epoch.value == 1;
+  // Counted without ever having had an epoch of the chunk: it was assigned to us, and nobody can have committed to it, since that needs us too.
+  bool had_none = chunk.config.epoch.value == 0;
   bool replica = config.HasReplica(self_), joining = config.IsJoining(self_);
   if (epoch_changed) {
     // Whatever was promised for the old configuration and is not yet the commit point ends here; prepared transactions are settled.
@@ -198,7 +205,7 @@ Status Engine::Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config) {
   }
   bool was_held = chunk.held;
   if (replica && !was_held) {
-    chunk.complete = first_epoch && !joining;
+    chunk.complete = had_none && !joining;
     if (!chunk.complete) DropCached(ds, chunk);
     chunk.held = true;
   } else if (replica && joining) {
@@ -208,6 +215,11 @@ Status Engine::Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config) {
     DropCached(ds, chunk);
     chunk.held = false;
     chunk.complete = false;
+    // What was prepared here for chunks that are others' now is theirs to decide; nobody would ever come to settle it here.
+    std::erase_if(pending_, [&](const auto& p) {
+      const auto& parts = p.second.record.parts();
+      return p.first.dataset == ds.id && std::none_of(parts.begin(), parts.end(), [&](const ParsedPart& part) { return ds.At(part.chunk).held; });
+    });
   }
   chunk.pages.ForEachTouched([](Page& p) { p.sharers = 0; });  // every other node drops what it cached when it learns of this epoch
   chunk.next = Sequence(std::max(chunk.next.value, chunk.applied.value + 1));

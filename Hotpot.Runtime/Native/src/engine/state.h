@@ -56,6 +56,7 @@ struct Chunk {
   ChunkConfig config;
   bool held = false;
   bool complete = false;
+  bool unlogged = false;  // the log could not take the role; until it has, this node promises nothing for the chunk
   Sequence applied;  // highest commit sequence applied here
   Sequence next{1};  // owner: the sequence the next prepare gets
   uint64_t floor = 0;  // no page's version is below it (versions are not stored; a restart knows only `applied`)
