@@ -335,16 +335,13 @@ void Engine::DropCached(Dataset& ds, Chunk& chunk) {
       Page& p = chunk.pages[i];
       if (p.dirty) {
         PageIndex page(first_page + i);
-        if (Status s = ds.store->Write(page, 1, ds.front->page(page)); !s.ok()) {
-          std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
-          continue;  // keep it in memory; the log still has it
-        }
+        // Dropped all the same when the store refuses it: this copy is not counted any more, the owner's is the true one, and a page that stayed would be read.
+        if (Status s = ds.store->Write(page, 1, ds.front->page(page)); !s.ok()) std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
         p.dirty = 0;
       }
       SetState(p, PageState::kAbsent);
       LeaveFront(ds);
     }
-    std::erase_if(present, [&](uint32_t i) { return StateOf(chunk.pages[i]) == PageState::kPresent; });
     ForRuns(present, [&](uint32_t first, size_t count) { ds.front->Punch(PageIndex(first_page + first), count); });
   }
   // Answers under way were asked in the old circumstances: ask again for what somebody waits for.
