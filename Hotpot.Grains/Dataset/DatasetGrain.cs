@@ -12,7 +12,9 @@ namespace Hotpot.Grains.Dataset;
 // Scheme: every change goes through three gates, in this order.
 //   1. decide   pure functions (ConfigurationDecision, RecoveryDecision) make the next entries; epochs only grow
 //   2. store    one write under the storage's ETag; a second activation that tries the same loses with InconsistentStateException
-//   3. confirm  the entries are installed on every member that is not dead; only then does _published show them
+//   3. confirm  the entries are installed on every member that is not dead; only then does _published show them. A new epoch is installed twice: as
+//               RECOVERING on every member, and then as what it is. Members act on what they have installed, so if an epoch were served at once by those that have
+//               it, a commit could be acknowledged while a member that still has the epoch before reads what it cached in it (or zeros).
 // A member confirms by answering; a member that does not answer is asked again until it does or the membership says that it is dead. Nothing is
 // believed about a node that is merely silent.
 //
@@ -40,6 +42,9 @@ internal sealed partial class DatasetGrain(
     private ChunkMap _map = ChunkMap.Empty(0);
     private HashSet<ChunkIndex> _unconfirmed = [];
 
+    // Of these, the ones whose epoch some member may not have yet.
+    private HashSet<ChunkIndex> _unfenced = [];
+
     // Written by the turns of changing calls, read by interleaved reads; null until the stored map has been confirmed once.
     private ChunkMap? _published;
 
@@ -58,6 +63,7 @@ internal sealed partial class DatasetGrain(
                 ? ChunkMap.Empty(description.ChunkCount)
                 : ChunkMapCodec.Decode(state.State.Map, description.ChunkCount);
             _unconfirmed = [.. _map.Assigned.Select(entry => entry.Chunk)];
+            _unfenced = [.. _unconfirmed];
             if (_unconfirmed.Count == 0)
                 _published = _map;
         }
@@ -97,6 +103,7 @@ internal sealed partial class DatasetGrain(
             await StoreAsync(next);
             _map = ChunkMap.Empty(0);
             _unconfirmed = [];
+            _unfenced = [];
             _published = _map;
         }
         // Again each time: a node on which it was still mapped has refused, and its user has been told to try again.
@@ -148,6 +155,7 @@ internal sealed partial class DatasetGrain(
             next.Map = ChunkMapCodec.Encode(map);
         await StoreAsync(next);
         CrashPoint.Hit(CrashPoint.AfterStore);
+        _unfenced.UnionWith(changes.Where(change => _map[change.Chunk]?.Epoch != change.Epoch).Select(change => change.Chunk));
         _map = map;
         _unconfirmed.UnionWith(changes.Select(change => change.Chunk));
         await ConfirmAsync();
@@ -173,12 +181,22 @@ internal sealed partial class DatasetGrain(
     {
         if (_unconfirmed.Count > 0)
         {
-            ChunkEntry[] entries = [.. _unconfirmed.Order().Select(chunk => _map[chunk]!)];
-            await Task.WhenAll(Members.Select(member => InstallAsync(member.Node, entries)));
+            ChunkEntry[] fences =
+            [
+                .. _unfenced.Order().Select(chunk => _map[chunk]!).Where(entry => entry.Phase == ChunkPhase.Active)
+                    .Select(entry => entry with { Phase = ChunkPhase.Recovering }),
+            ];
+            if (fences.Length > 0)
+                await InstallOnMembersAsync(fences);
+            _unfenced.Clear();
+            await InstallOnMembersAsync([.. _unconfirmed.Order().Select(chunk => _map[chunk]!)]);
             _unconfirmed.Clear();
         }
         _published = _map;
     }
+
+    private Task InstallOnMembersAsync(ChunkEntry[] entries) =>
+        Task.WhenAll(Members.Select(member => InstallAsync(member.Node, entries)));
 
     private async Task InstallAsync(NodeId node, IEnumerable<ChunkEntry> entries)
     {

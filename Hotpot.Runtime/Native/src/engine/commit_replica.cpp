@@ -133,6 +133,24 @@ void Engine::CheckDurable() {
   }
 }
 
+// An owner that aborted may still wait to hear that the record is gone.
+void Engine::AnswerAbort(TxKey key, const PendingTx& pending) {
+  if (pending.abort_asked) outcome_acks_.push_back({log_->End(), pending.from, MessageType::kAbort, key});
+}
+
+// Forgets a pending record that is decided elsewhere. The log must say so: a record that came back with a restart, when this node counts again, would
+// be the word of a replica that does not know what became of the transaction.
+Status Engine::DropPending(TxKey key) {
+  TxKeyWire wire = ToWire(key);
+  Bytes bytes(reinterpret_cast<const std::byte*>(&wire), sizeof wire);
+  Lsn end;
+  if (Status s = log_->Append(static_cast<uint16_t>(LogType::kForget), {&bytes, 1}, &end); !s.ok()) return s;
+  auto it = pending_.find(key);
+  AnswerAbort(key, it->second);
+  pending_.erase(it);
+  return Status::Ok();
+}
+
 Status Engine::LogOutcome(TxKey key, bool commit) {
   TxKeyWire wire = ToWire(key);
   Bytes bytes(reinterpret_cast<const std::byte*>(&wire), sizeof wire);
@@ -168,7 +186,7 @@ void Engine::OnApply(NodeId peer, Reader reader) {
   }
   TxKey key = FromWire(wire);
   CrashPoint("replica.before_apply");
-  if (auto it = pending_.find(key); it != pending_.end() && it->second.from != peer) {
+  if (auto it = pending_.find(key); it != pending_.end() && !it->second.DecidedBy(peer)) {
     stats_.refused_stale++;  // only the owner that sent the record, or recovery, decides it
     return;
   }
@@ -201,9 +219,11 @@ void Engine::OnAbort(NodeId peer, Reader reader) {
     if (known == known_.end() || known->second.outcome == Outcome::kAborted) Ack(peer, MessageType::kAbort, key);
     return;
   }
-  if (it->second.from != peer || it->second.claimed) {
+  if (!it->second.DecidedBy(peer) || it->second.claimed) {
     stats_.refused_stale++;  // recovery decides it, and may have decided to commit
-    it->second.abort_asked |= it->second.from == peer;
+    if (!it->second.DecidedBy(peer)) return;
+    it->second.from = peer;
+    it->second.abort_asked = true;
     return;
   }
   if (Status s = LogOutcome(key, false); !s.ok()) std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());

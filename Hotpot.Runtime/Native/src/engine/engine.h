@@ -84,6 +84,7 @@ enum class LogType : uint16_t {
   kCommit = 5,    // TxKeyWire
   kAbort = 6,     // TxKeyWire
   kImage = 7,     // ImageLog, page bytes: whole pages received by a synchronisation
+  kForget = 8,    // TxKeyWire: the record is not this node's to decide any more, and says nothing about the transaction
 };
 
 enum class TxState : uint8_t {
@@ -126,6 +127,8 @@ struct PendingTx {
   bool answered = false;
   bool claimed = false;     // recovery decides; the owner's abort is not heeded any more
   bool abort_asked = false; // but it came, and is answered when recovery has decided the same
+  // Whose word ends it, besides recovery's: the owner's that sent it, in this node's last life too.
+  bool DecidedBy(NodeId peer) const { return from == peer || (!from && record.key().owner == peer); }
 };
 
 enum class Outcome : uint8_t { kCommitted, kAborted };
@@ -354,7 +357,9 @@ class Engine final : public FabricEvents {
   void CheckDurable();
   void Ack(NodeId peer, MessageType answered, TxKey key);
   Status ApplyPending(TxKey key);
+  Status DropPending(TxKey key);
   Status LogOutcome(TxKey key, bool commit);
+  void AnswerAbort(TxKey key, const PendingTx& pending);
 
   // map.cpp
   Status Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config);

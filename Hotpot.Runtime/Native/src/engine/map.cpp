@@ -216,10 +216,13 @@ Status Engine::Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config) {
     chunk.held = false;
     chunk.complete = false;
     // What was prepared here for chunks that are others' now is theirs to decide; nobody would ever come to settle it here.
-    std::erase_if(pending_, [&](const auto& p) {
-      const auto& parts = p.second.record.parts();
-      return p.first.dataset == ds.id && std::none_of(parts.begin(), parts.end(), [&](const ParsedPart& part) { return ds.At(part.chunk).held; });
-    });
+    std::vector<TxKey> gone;
+    for (const auto& [key, pending] : pending_) {
+      const auto& parts = pending.record.parts();
+      if (key.dataset == ds.id && std::none_of(parts.begin(), parts.end(), [&](const ParsedPart& part) { return ds.At(part.chunk).held; })) gone.push_back(key);
+    }
+    for (TxKey key : gone)
+      if (Status s = DropPending(key); !s.ok()) std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());  // kept then, which loses nothing
   }
   chunk.pages.ForEachTouched([](Page& p) { p.sharers = 0; });  // every other node drops what it cached when it learns of this epoch
   chunk.next = Sequence(std::max(chunk.next.value, chunk.applied.value + 1));

@@ -90,8 +90,7 @@ Status Engine::Settle(TxId tx, bool commit) {
     } else {
       if (Status s = LogOutcome(key, false); !s.ok()) return s;
       Remember(key, Outcome::kAborted, 0);
-      const PendingTx& pending = pending_.at(key);
-      if (pending.abort_asked) outcome_acks_.push_back({log_->End(), pending.from, MessageType::kAbort, key});
+      AnswerAbort(key, pending_.at(key));
       pending_.erase(key);
     }
   }

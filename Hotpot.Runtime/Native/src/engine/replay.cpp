@@ -9,6 +9,7 @@
 //   commit   | its record is applied to the front; without a record: the     | absolute bytes, in the order of the commits
 //            | store has it already                                          |
 //   abort    | its record is forgotten                                       |
+//   forget   | its record is forgotten, its outcome stays unknown             |
 //   image    | whole pages                                                   | absolute bytes
 #include <fcntl.h>
 #include <sys/file.h>
@@ -102,6 +103,12 @@ class Replayer final : public LogReplay {
       case LogType::kCommit:
       case LogType::kAbort:
         return OnOutcome(lsn, reader, static_cast<LogType>(type) == LogType::kCommit);
+      case LogType::kForget: {
+        TxKeyWire wire;
+        if (!reader.Read(&wire)) return Damaged(lsn);
+        e_.pending_.erase(FromWire(wire));
+        return Status::Ok();
+      }
       case LogType::kImage:
         return OnImage(lsn, reader);
     }

@@ -37,8 +37,7 @@ Status Engine::Sync(DatasetId id, ChunkIndex index, NodeId source, uint64_t toke
       if (part.chunk == index && part.epoch < chunk.config.epoch) stale.push_back(key);
   }
   for (TxKey key : stale) {
-    if (Status s = LogOutcome(key, false); !s.ok()) return s;
-    pending_.erase(key);
+    if (Status s = DropPending(key); !s.ok()) return s;
   }
   uint64_t request = next_request_++;
   MessageBody body;
