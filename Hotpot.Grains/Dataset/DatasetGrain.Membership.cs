@@ -52,8 +52,16 @@ internal sealed partial class DatasetGrain
         if (state.State is not { IsDropped: false, Description: not null })
             return;
         MemberRecord? known = state.State.Members.Find(member => member.Node == node);
-        if (known is null or { Phase: MemberPhase.Dead } || known.Incarnation.CompareTo(incarnation) > 0)
+        if (known is null)
             return;
+        if (known.Phase == MemberPhase.Dead || known.Incarnation.CompareTo(incarnation) > 0)
+        {
+            // The reporter has cut that life off only now: what it prepared there since the last look must be settled too.
+            DeadLife life = new() { Node = node, Incarnation = incarnation };
+            if (!state.State.Unsettled.Contains(life))
+                await ChangeAsync([], next => next.Unsettled.Add(life));
+            return;
+        }
         await FenceAsync([known]);
     }
 

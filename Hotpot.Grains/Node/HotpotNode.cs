@@ -44,6 +44,9 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
     // Written by the peers loop only.
     private readonly Dictionary<NodeId, Peer> _peers = [];
 
+    // Deaths that a dataset grain has not heard of yet. Filled by the peers loop, emptied by the maintenance loop.
+    private readonly System.Collections.Concurrent.ConcurrentQueue<(LocalDataset Dataset, NodeIdentity Dead)> _unreported = new();
+
     // Written by OnStart, before anyone awaits it.
     private Task _loops = Task.CompletedTask;
 
@@ -200,15 +203,23 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
         foreach (LocalDataset dataset in _datasets.All)
         {
             dataset.Owned.HolderDied(dead.Node, dead.Incarnation);
-            try
-            {
-                await _grains.DatasetGrain(dataset.Description.Id).NodeDiedAsync(dead.Node, dead.Incarnation).WaitAsync(_stopping.Token);
-            }
-            catch (Exception error) when (TransientErrors.MayPass(error))
-            {
-                // Every other node reports it too, and maintenance finds it in the membership.
-                LogReportFailed(error, dead.Node, dataset.Description.Name);
-            }
+            await ReportDeathAsync(dataset, dead);
+        }
+    }
+
+    /// <summary>
+    /// Told until it is heard, although others tell it too: only after this node has cut the life off can everything be settled that it left here.
+    /// </summary>
+    private async Task ReportDeathAsync(LocalDataset dataset, NodeIdentity dead)
+    {
+        try
+        {
+            await _grains.DatasetGrain(dataset.Description.Id).NodeDiedAsync(dead.Node, dead.Incarnation).WaitAsync(_stopping.Token);
+        }
+        catch (Exception error) when (TransientErrors.MayPass(error))
+        {
+            _unreported.Enqueue((dataset, dead));
+            LogReportFailed(error, dead.Node, dataset.Description.Name);
         }
     }
 
@@ -248,6 +259,8 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
     {
         while (true)
         {
+            for (int left = _unreported.Count; left > 0 && _unreported.TryDequeue(out var report); left--)
+                await ReportDeathAsync(report.Dataset, report.Dead);
             foreach (LocalDataset dataset in _datasets.All)
                 await MaintainAsync(dataset);
             using CancellationTokenSource round = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token);
@@ -313,7 +326,7 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
     [LoggerMessage(LogLevel.Debug, "Node {Node} did not say who it is; it is asked again.")]
     private partial void LogGreetFailed(Exception error, NodeId node);
 
-    [LoggerMessage(LogLevel.Warning, "The death of node {Node} could not be reported to dataset '{Dataset}'; maintenance will find it.")]
+    [LoggerMessage(LogLevel.Warning, "The death of node {Node} could not be reported to dataset '{Dataset}'; it is reported again.")]
     private partial void LogReportFailed(Exception error, NodeId node, string dataset);
 
     [LoggerMessage(LogLevel.Information, "Dataset '{Dataset}' was removed while this node started.")]

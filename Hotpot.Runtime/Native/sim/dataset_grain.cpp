@@ -236,7 +236,16 @@ Task<Unit> DatasetGrain::NodeDied(NodeId node, Incarnation incarnation) {
   std::optional<MemberRecord> known;
   for (const MemberRecord& m : state_.members)
     if (m.node == node) known = m;
-  if (!known || known->phase == MemberRecord::kDead || known->incarnation > incarnation) co_return Unit{};
+  if (!known) co_return Unit{};
+  if (known->phase == MemberRecord::kDead || known->incarnation > incarnation) {
+    // The reporter has cut that life off only now: what it prepared there since the last look must be settled too.
+    DeadLife life{node, incarnation};
+    if (std::find(state_.unsettled.begin(), state_.unsettled.end(), life) != state_.unsettled.end()) co_return Unit{};
+    std::vector<ChunkEntry> none;
+    Change also = [life](DatasetState& next) { next.unsettled.push_back(life); };
+    co_await ChangeTo(std::move(none), std::move(also));
+    co_return Unit{};
+  }
   std::vector<MemberRecord> dead{*known};
   co_await FenceMembers(std::move(dead));
   co_return Unit{};

@@ -70,18 +70,25 @@ Task<Unit> Maintain(World& world, Life& life) {
   }
 }
 
-Task<Unit> ReportDeath(World& world, Life& life, NodeId node, Incarnation incarnation) {
-  life.Enter([&](Engine& e) { return e.RemovePeer(node, incarnation), 0; });
-  for (const DatasetDescription& dataset : world.datasets) {
-    if (!life.datasets.contains(dataset.id)) continue;
+// Told until it is heard: only after this node has cut the life off can everything be settled that it left here.
+Task<Unit> TellDeath(World& world, Life& life, uint64_t dataset, NodeId node, Incarnation incarnation) {
+  for (;;) {
     try {
       std::function<Task<Unit>(DatasetGrain&)> call = [node, incarnation](DatasetGrain& grain) { return grain.NodeDied(node, incarnation); };
-      co_await world.CallGrain<Unit>(life, dataset.id, call);
+      co_await world.CallGrain<Unit>(life, dataset, call);
+      life.maintenance_due = true;
+      co_return Unit{};
     } catch (const Error&) {
-      // Every other node reports it too, and maintenance finds it in the membership.
+      // Once more.
     }
+    co_await life.For(200ms);
   }
-  co_return Unit{};
+}
+
+void ReportDeath(World& world, Life& life, NodeId node, Incarnation incarnation) {
+  life.Enter([&](Engine& e) { return e.RemovePeer(node, incarnation), 0; });
+  for (const DatasetDescription& dataset : world.datasets)
+    if (life.datasets.contains(dataset.id)) Spawn(TellDeath(world, life, dataset.id, node, incarnation));
 }
 
 Task<Unit> Greet(World& world, Life& life, Life& other) {
@@ -118,7 +125,7 @@ Task<Unit> WatchPeers(World& world, Life& life) {
       }
       for (Life* other : gone) {
         life.peers.erase(other->node);
-        co_await ReportDeath(world, life, other->node, other->incarnation);
+        ReportDeath(world, life, other->node, other->incarnation);
       }
       for (Life* other : life.seen)
         if (!life.seen_dead.contains(other) && !life.peers.contains(other->node) && other->node != life.node && world.Find(other->node) == other) fresh.push_back(other);

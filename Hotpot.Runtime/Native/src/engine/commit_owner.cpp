@@ -343,10 +343,14 @@ Status Engine::Commit(TxKey key, uint64_t token) {
 void Engine::StartCommit(Dataset& ds, TxKey key, OwnedTx& tx) {
   CrashPoint("owner.before_commit");
   // The decision stands whatever the log says now: the record is durable on every replica. Only a transaction with other
-  // participants waits for its marker, because they may be asked about it after we have forgotten the rest.
+  // participants waits for its marker, because they may be asked about it after we have forgotten the rest; while the disk is full it goes on waiting.
   Status logged = LogOutcome(key, true);
   if (!logged.ok()) std::fprintf(stderr, "hotpot: %s\n", logged.message.c_str());
   tx.decided = tx.record.single_participant() || !logged.ok() ? Lsn(0) : log_->End();
+  if (logged.code == HP_E_DISK_FULL && !tx.record.single_participant()) {
+    tx.decided = Lsn(~uint64_t{0});
+    owed_markers_.push_back(key);
+  }
   uint64_t own = OwnNumber(tx.record);
   std::unordered_set<NodeId> sharers;
   for (const ParsedPart& part : tx.record.parts()) {

@@ -133,6 +133,22 @@ void Engine::CheckDurable() {
   }
 }
 
+// The disk may have room again.
+void Engine::RetryMarkers() {
+  for (TxKey key : std::exchange(owed_markers_, {})) {
+    auto it = owned_.find(key);
+    if (it == owned_.end() || it->second.state != TxState::kCommitting) continue;
+    if (Status s = LogOutcome(key, true); s.code == HP_E_DISK_FULL) {
+      owed_markers_.push_back(key);
+      continue;
+    } else {
+      it->second.decided = s.ok() ? log_->End() : Lsn(0);
+    }
+    CheckCommitted(key);
+  }
+  for (auto [peer, key] : std::exchange(owed_applies_, {})) ApplyFor(peer, key);
+}
+
 // An owner that aborted may still wait to hear that the record is gone.
 void Engine::AnswerAbort(TxKey key, const PendingTx& pending) {
   if (pending.abort_asked) outcome_acks_.push_back({log_->End(), pending.from, MessageType::kAbort, key});
@@ -162,6 +178,10 @@ Status Engine::LogOutcome(TxKey key, bool commit) {
 Status Engine::ApplyPending(TxKey key) {
   auto it = pending_.find(key);
   if (it == pending_.end()) return Status::Ok();
+  // Where others take part the marker comes first, for without it nothing here may say that the transaction is decided. A poisoned log says nothing any more.
+  bool marked = !it->second.record.single_participant();
+  if (marked)
+    if (Status s = LogOutcome(key, true); s.code == HP_E_DISK_FULL) return s;
   uint32_t degree = HP_MAX_DEGREE;
   auto found = datasets_.find(key.dataset);
   if (found != datasets_.end()) {
@@ -172,7 +192,8 @@ Status Engine::ApplyPending(TxKey key) {
       degree = std::min(degree, ds.At(part.chunk).config.Counted());
     }
   }
-  if (Status s = LogOutcome(key, true); !s.ok()) std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
+  if (!marked)
+    if (Status s = LogOutcome(key, true); !s.ok()) std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
   Remember(key, Outcome::kCommitted, degree);
   pending_.erase(it);
   return Status::Ok();
@@ -190,11 +211,21 @@ void Engine::OnApply(NodeId peer, Reader reader) {
     stats_.refused_stale++;  // only the owner that sent the record, or recovery, decides it
     return;
   }
+  ApplyFor(peer, key);
+}
+
+void Engine::ApplyFor(NodeId peer, TxKey key) {
   // Where others take part, the marker must be durable before the answer: once all have answered the outcome may be forgotten
   // elsewhere, and a restart must not find the record undecided. With one participant the record itself is proof.
   auto pending = pending_.find(key);
   bool wait = pending != pending_.end() && !pending->second.record.single_participant();
-  if (Status s = ApplyPending(key); !s.ok()) {
+  Status applied = ApplyPending(key);
+  if (applied.code == HP_E_DISK_FULL) {
+    std::fprintf(stderr, "hotpot: %s A commit waits for it.\n", applied.message.c_str());
+    owed_applies_.emplace_back(peer, key);
+    return;
+  }
+  if (const Status& s = applied; !s.ok()) {
     std::fprintf(stderr, "hotpot: a committed record cannot be shown: %s\n", s.message.c_str());
     std::abort();  // an unanswered apply would hold the commit for ever; the log has the record, a restart replays it
   }

@@ -358,6 +358,8 @@ class Engine final : public FabricEvents {
   void Ack(NodeId peer, MessageType answered, TxKey key);
   Status ApplyPending(TxKey key);
   Status DropPending(TxKey key);
+  void ApplyFor(NodeId owner, TxKey key);
+  void RetryMarkers();
   Status LogOutcome(TxKey key, bool commit);
   void AnswerAbort(TxKey key, const PendingTx& pending);
 
@@ -436,6 +438,8 @@ class Engine final : public FabricEvents {
     MessageType answered;
     TxKey key;
   };
+  std::vector<TxKey> owed_markers_;  // committing as owner, and the log was full when it should have said so
+  std::vector<std::pair<NodeId, TxKey>> owed_applies_;  // told to apply by an owner, and the log was full
   std::vector<OutcomeAck> outcome_acks_;  // APPLIED and ABORTED answers that wait for their marker to be durable
   struct Known {
     Outcome outcome;

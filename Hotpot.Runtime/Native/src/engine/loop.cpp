@@ -131,7 +131,8 @@ bool Engine::Step() {
 }
 
 bool Engine::Waiting() const {
-  if (!retries_.empty() || !fetches_.empty() || !prepare_queue_.empty() || !syncs_out_.empty() || checkpoint_ || OverBudget()) return true;
+  if (!owed_markers_.empty() || !owed_applies_.empty() || !retries_.empty() || !fetches_.empty() || !prepare_queue_.empty()) return true;
+  if (!syncs_out_.empty() || checkpoint_ || OverBudget()) return true;
   for (const auto& [id, ds] : datasets_)
     if (!ds->faults.empty()) return true;
   return false;
@@ -237,6 +238,7 @@ void Engine::Tick(TimePoint now) {
     }
   }
   if (!prepare_queue_.empty()) TryPrepareQueue();
+  if (!owed_markers_.empty() || !owed_applies_.empty()) RetryMarkers();
   CheckpointStep();
 }
 
