@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
+using Hotpot.Chaos.Faults;
 using Hotpot.Chaos.Node;
 using Hotpot.Chaos.Orchestration;
 using Hotpot.Silo;
@@ -25,9 +26,10 @@ nodes.Validators.Add(result =>
 });
 var medium = new Option<string>("--medium") { Description = "pmem (shared memory stands in for it) or file.", DefaultValueFactory = _ => "pmem" };
 medium.AcceptOnlyFromAmong("pmem", "file");
+var only = new Option<FaultKind[]>("--only") { Description = "Kinds of faults, after the first kill; all when it is left out.", AllowMultipleArgumentsPerToken = true };
 var json = new Option<bool>("--json") { Description = "Progress on standard error; the last line on standard output is one JSON object." };
 var keep = new Option<bool>("--keep") { Description = "Leave the nodes' files, their logs and the history in place; a run that finds something always does." };
-var chaos = new Command("chaos", "Kills, stops, cuts off and restarts silos under load, and checks what every client saw.") { minutes, seed, nodes, medium, json, keep };
+var chaos = new Command("chaos", "Kills, stops, cuts off and restarts silos under load, and checks what every client saw.") { minutes, seed, nodes, medium, only, json, keep };
 chaos.SetAction(async (parsed, cancellation) =>
 {
     var asJson = parsed.GetValue(json);
@@ -42,7 +44,8 @@ chaos.SetAction(async (parsed, cancellation) =>
     try
     {
         var options = new ChaosOptions(
-            parsed.GetValue(minutes), parsed.GetValue(seed) ?? Random.Shared.Next(), parsed.GetValue(nodes), Enum.Parse<Medium>(parsed.GetValue(medium)!, ignoreCase: true), asJson, parsed.GetValue(keep));
+            parsed.GetValue(minutes), parsed.GetValue(seed) ?? Random.Shared.Next(), parsed.GetValue(nodes), Enum.Parse<Medium>(parsed.GetValue(medium)!, ignoreCase: true), asJson, parsed.GetValue(keep),
+            parsed.GetValue(only) ?? []);
         var result = await new ChaosRun(options, display).RunAsync(cancellation);
         if (asJson)
             await Console.Out.WriteLineAsync(result.ToJson());

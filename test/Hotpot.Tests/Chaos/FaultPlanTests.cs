@@ -17,7 +17,7 @@ public sealed class FaultPlanTests
     [InlineData(5)]
     public void EveryPlanBeginsWithAKillAndHasEveryKindSoon(int nodes)
     {
-        Fault[] plan = [.. FaultPlan.Create(seed: 1, nodes).Take(21)];
+        Fault[] plan = [.. FaultPlan.Create(seed: 1, nodes, []).Take(21)];
         Assert.Equal(FaultKind.Kill, plan[0].Kind);
         Assert.Equal(Enum.GetValues<FaultKind>(), plan.Select(fault => fault.Kind).Distinct().Order());
     }
@@ -27,7 +27,7 @@ public sealed class FaultPlanTests
     [InlineData(8)]
     public void NobodyIsMetTwiceAndOneCopyIsLeft(int nodes)
     {
-        foreach (var fault in FaultPlan.Create(seed: 3, nodes).Take(Faults))
+        foreach (var fault in FaultPlan.Create(seed: 3, nodes, []).Take(Faults))
         {
             Assert.Equal(fault.Nodes.Length, fault.Nodes.Distinct().Count());
             Assert.All(fault.Nodes, node => Assert.InRange(node, 0, nodes - 1));
@@ -36,5 +36,9 @@ public sealed class FaultPlanTests
         }
     }
 
-    private static string[] Describe(int seed) => [.. FaultPlan.Create(seed, 3).Take(Faults).Select(fault => $"{fault} {fault.Pause} {fault.Gap}")];
+    [Fact]
+    public void OnlyTheKindsAskedForFollowTheFirstKill() =>
+        Assert.All(FaultPlan.Create(seed: 1, nodes: 3, [FaultKind.Pause, FaultKind.RollingRestart]).Take(Faults).Skip(1), fault => Assert.True(fault.Kind is FaultKind.Pause or FaultKind.RollingRestart));
+
+    private static string[] Describe(int seed) => [.. FaultPlan.Create(seed, 3, []).Take(Faults).Select(fault => $"{fault} {fault.Pause} {fault.Gap}")];
 }

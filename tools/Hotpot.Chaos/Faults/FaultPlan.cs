@@ -19,13 +19,14 @@ internal static class FaultPlan
         (FaultKind.LoseDirectory, 2), (FaultKind.RollingRestart, 1), (FaultKind.Partition, 3),
     ];
 
-    public static IEnumerable<Fault> Create(int seed, int nodes)
+    /// <param name="only">The kinds that follow the first kill; none means all.</param>
+    public static IEnumerable<Fault> Create(int seed, int nodes, IReadOnlyCollection<FaultKind> only)
     {
         var random = new Random(seed);
         yield return Deal(random, FaultKind.Kill, nodes);
         while (true)
         {
-            FaultKind[] deck = [.. s_deck.SelectMany(card => Enumerable.Repeat(card.Kind, card.Count))];
+            FaultKind[] deck = [.. s_deck.Where(card => only.Count == 0 || only.Contains(card.Kind)).SelectMany(card => Enumerable.Repeat(card.Kind, card.Count))];
             random.Shuffle(deck);
             foreach (var kind in deck)
                 yield return Deal(random, kind, nodes);

@@ -27,9 +27,10 @@ internal sealed class ChaosGrain(MappedDatasets datasets, Transactions transacti
         Mark(target);
         if (Layout.BalanceOf(source) < amount)
             return Reply.Failed("The account does not hold so much.");
-        Layout.SetBalance(source, Layout.BalanceOf(source) - amount);
-        Layout.SetBalance(target, Layout.BalanceOf(target) + amount);
-        return Reply.Ok([]);
+        long[] before = [Layout.BalanceOf(source), Layout.BalanceOf(target)];
+        Layout.SetBalance(source, before[0] - amount);
+        Layout.SetBalance(target, before[1] + amount);
+        return Reply.Ok([before]);
     });
 
     public Task<Reply> AuditAsync()

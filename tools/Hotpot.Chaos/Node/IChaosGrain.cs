@@ -82,6 +82,9 @@ public sealed record Reply
     /// <summary>Something that no outcome excuses: a page that stays torn.</summary>
     [Id(3)] public string? Anomaly { get; init; }
 
+    /// <summary>How the commit went.</summary>
+    [Id(4)] public string? Commit { get; init; }
+
     public static Reply Ok(long[][] reads) => new() { Outcome = Outcome.Ok, Reads = reads };
 
     public static Reply Failed(string reason) => new() { Outcome = Outcome.Fail, Reason = reason };

@@ -62,7 +62,7 @@ internal sealed class Transactions(MappedDatasets datasets, KeyLocks locks)
             return Reply.Failed(Explain(failure));
         }
 
-        return await TryCommitAsync(mapped, [range], failOnConflict: false) ?? Reply.Ok([]);
+        return await TryCommitAsync(mapped, [range], Reply.Ok([]), failOnConflict: false);
     }
 
     private static async Task<Reply> LoadAsync(MappedDataset mapped, long[] pages, Func<Mapping, Reply> body)
@@ -92,23 +92,23 @@ internal sealed class Transactions(MappedDatasets datasets, KeyLocks locks)
         }
 
         if (reply.Outcome == Outcome.Ok)
-            reply = await TryCommitAsync(mapped, [.. pages.Select(page => new ByteRange(page, Limits.PageBytes))], failOnConflict) ?? reply;
+            reply = await TryCommitAsync(mapped, [.. pages.Select(page => new ByteRange(page, Limits.PageBytes))], reply, failOnConflict);
         if (reply.Outcome != Outcome.Ok)
             await DiscardAsync(mapped, pages);
         return reply;
     }
 
-    /// <summary>Null: it is committed.</summary>
-    private static async Task<Reply?> TryCommitAsync(MappedDataset mapped, ByteRange[] ranges, bool failOnConflict)
+    /// <param name="success">The reply when it is committed.</param>
+    private static async Task<Reply> TryCommitAsync(MappedDataset mapped, ByteRange[] ranges, Reply success, bool failOnConflict)
     {
         try
         {
-            await mapped.Dataset.CommitAsync(ranges, new CommitOptions { FailOnConflict = failOnConflict, MinDegree = 1, Timeout = CommitTimeout });
-            return null;
+            var result = await mapped.Dataset.CommitAsync(ranges, new CommitOptions { FailOnConflict = failOnConflict, MinDegree = 1, Timeout = CommitTimeout });
+            return success with { Commit = $"{result.Owners} owners, {result.Attempts} attempts, degree {result.Degree}, {result.Bytes} bytes in {result.Pages} pages" };
         }
         catch (DegreeException failure) when (failure.Committed)
         {
-            return null;
+            return success with { Commit = failure.Message };
         }
         catch (OutcomeUnknownException failure)
         {

@@ -75,7 +75,7 @@ internal sealed class ChaosRun(ChaosOptions options, ProgressDisplay display)
         try
         {
             await display.RunAsync(
-                "Chaos", _duration.TotalSeconds, progress => faults.RunAsync(FaultPlan.Create(options.Seed, options.Nodes), _duration, progress, cancellation));
+                "Chaos", _duration.TotalSeconds, progress => faults.RunAsync(FaultPlan.Create(options.Seed, options.Nodes, options.Only), _duration, progress, cancellation));
             await display.RunAsync("Healing", 1, async _ =>
             {
                 await faults.WaitAsync(s_calm, cancellation);

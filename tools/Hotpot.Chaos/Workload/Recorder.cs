@@ -27,6 +27,9 @@ internal sealed record Recorded(Operation Operation, Evidence Evidence, NodeLife
 internal sealed class Recorder(string file, Journal journal) : IDisposable
 {
     private readonly HistoryWriter _writer = new(new StreamWriter(file));
+
+    // What a history has no place for and a person who reads one may want; written under _lock.
+    private readonly StreamWriter _details = new(file + ".details");
     // Worth a line in the journal.
     private const long NotableGapUs = 2_000_000;
 
@@ -65,6 +68,12 @@ internal sealed class Recorder(string file, Journal journal) : IDisposable
         lock (_lock)
         {
             _operations.Add(recorded);
+            if ((failure ?? reply?.Reason ?? reply?.Commit) is { } detail)
+            {
+                var before = recorded.Operation.Kind == Histories.Workload.Bank && reply?.Reads is [[_, _]] ? $", {reply.Reads[0][0]} and {reply.Reads[0][1]} before" : "";
+                _details.WriteLine($"{recorded.Operation.Client}/{recorded.Operation.Id}: {detail}{before}");
+            }
+
             if ((failure ?? reply?.Reason) is { } reason)
             {
                 var kind = $"{recorded.Operation.Kind} {recorded.Operation.Outcome} {reason.Split(':', '.')[0]}";
@@ -103,7 +112,11 @@ internal sealed class Recorder(string file, Journal journal) : IDisposable
             return [.. _reasons.OrderByDescending(reason => reason.Value).Select(reason => $"{reason.Value} x {reason.Key}")];
     }
 
-    public void Dispose() => _writer.Dispose();
+    public void Dispose()
+    {
+        _writer.Dispose();
+        _details.Dispose();
+    }
 
     private void EndGap(long nowUs)
     {
