@@ -233,6 +233,7 @@ Task<Unit> DatasetGrain::NodeJoined(NodeId node, Incarnation incarnation) {
 
 Task<Unit> DatasetGrain::NodeDied(NodeId node, Incarnation incarnation) {
   auto guard = co_await turn_();
+  world_.Trace("dataset %llu hears that n%llu.%llu is dead", static_cast<unsigned long long>(id_), static_cast<unsigned long long>(node.value), static_cast<unsigned long long>(incarnation.value));
   std::optional<MemberRecord> known;
   for (const MemberRecord& m : state_.members)
     if (m.node == node) known = m;
