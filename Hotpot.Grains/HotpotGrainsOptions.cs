@@ -18,6 +18,9 @@ public sealed class HotpotGrainsOptions
     /// <summary>How often a node looks for outstanding work of its datasets when nothing has told it to.</summary>
     public TimeSpan MaintenanceInterval { get; set; } = TimeSpan.FromSeconds(2);
 
+    /// <summary>How long a stopping silo waits for its own commits to end.</summary>
+    public TimeSpan DrainTimeout { get; set; } = TimeSpan.FromSeconds(5);
+
     /// <summary>How long a stopping silo tries to hand its chunks over before it leaves them to fail-over.</summary>
     public TimeSpan HandOverTimeout { get; set; } = TimeSpan.FromSeconds(10);
 

@@ -114,19 +114,25 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
 
     private async Task OnStop(CancellationToken cancellationToken)
     {
+        // Each has a time of its own: commits that do not drain must not keep this node from giving its chunks away.
+        await WithinAsync(_options.DrainTimeout, _committer.DrainAsync, cancellationToken);
+        await WithinAsync(_options.HandOverTimeout, HandOverAsync, cancellationToken);
+        await StopLoopsAsync();
+    }
+
+    private async Task WithinAsync(TimeSpan time, Func<CancellationToken, Task> step, CancellationToken cancellationToken)
+    {
         using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        limit.CancelAfter(_options.HandOverTimeout);
+        limit.CancelAfter(time);
         try
         {
-            await _committer.DrainAsync(limit.Token);
-            await HandOverAsync(limit.Token);
+            await step(limit.Token);
         }
         catch (Exception error)
         {
             // Whatever it was, stopping goes on: the others find this node gone and fail over; that takes longer and loses nothing.
             LogHandOverFailed(error);
         }
-        await StopLoopsAsync();
     }
 
     private async Task StopLoopsAsync()
