@@ -20,6 +20,7 @@ TEST(AncestorDefect, No05FlushesCoveredTheSizeOfAPointerInsteadOfTheStruct) {
     options.medium = medium;
     Cluster c(1, options, 64 * kMiB, 1);
     c.Assign(0, {0});
+    uint64_t epoch = 1;
     // Sizes around a pointer, a cache line, a page and many pages, none of them aligned.
     for (uint64_t size : {1u, 7u, 8u, 9u, 63u, 65u, 4095u, 4097u, 100001u}) {
       std::vector<std::byte> bytes(size);
@@ -28,7 +29,7 @@ TEST(AncestorDefect, No05FlushesCoveredTheSizeOfAPointerInsteadOfTheStruct) {
       c[0].Stop();
       c[0].Start();
       c.Open(c[0]);
-      c.Install(c.Entry(0, 1, {0}));
+      c.Install(c.Entry(0, ++epoch, {0}));
       ASSERT_EQ(c[0].Read(12345, size), bytes) << size;
     }
   }
@@ -69,7 +70,7 @@ TEST(AncestorDefect, No09ARetriedCommitReusedAnIdAlreadyGivenAway) {
   Cluster c(1, {}, 64 * kMiB, 1);
   c.Assign(0, {0});
   uint64_t last = 0, value = 0;
-  for (int life = 0; life < 3; life++) {
+  for (uint64_t life = 1; life <= 3; life++) {
     for (int i = 0; i < 50; i++) {
       hp_tx* tx = nullptr;
       hp_txid id{};
@@ -87,7 +88,7 @@ TEST(AncestorDefect, No09ARetriedCommitReusedAnIdAlreadyGivenAway) {
     c[0].Stop();
     c[0].Start();
     c.Open(c[0]);
-    c.Install(c.Entry(0, 1, {0}));
+    c.Install(c.Entry(0, life + 1, {0}));
   }
 }
 

@@ -323,6 +323,7 @@ Status Engine::Commit(TxKey key, uint64_t token) {
       }
       case TxState::kCommitting:
         tx.commit_tokens.push_back(token);
+        CheckCommitted(key);
         break;
       case TxState::kAborting:
         Complete(token, HP_E_REFUSED);
@@ -346,7 +347,7 @@ void Engine::StartCommit(Dataset& ds, TxKey key, OwnedTx& tx) {
   // participants waits for its marker, because they may be asked about it after we have forgotten the rest; while the disk is full it goes on waiting.
   Status logged = LogOutcome(key, true);
   if (!logged.ok()) std::fprintf(stderr, "hotpot: %s\n", logged.message.c_str());
-  tx.decided = tx.record.single_participant() || !logged.ok() ? Lsn(0) : log_->End();
+  tx.decided = tx.record.single_participant() ? Lsn(0) : MarkerEnd();
   if (logged.code == HP_E_DISK_FULL && !tx.record.single_participant()) {
     tx.decided = Lsn(~uint64_t{0});
     owed_markers_.push_back(key);
@@ -397,10 +398,13 @@ void Engine::CheckCommitted(TxKey key) {
   auto it = owned_.find(key);
   if (it == owned_.end() || it->second.state != TxState::kCommitting) return;
   OwnedTx& tx = it->second;
-  if (!tx.waiting.empty() || !tx.pushed.empty() || log_->DurableUpTo() < tx.decided) return;
-  hp_status status = log_->Poisoned() ? HP_E_POISONED : HP_OK;
-  for (uint64_t token : tx.commit_tokens) Complete(token, status, tx.degree);
-  owned_.erase(it);
+  if (!tx.waiting.empty() || !tx.pushed.empty()) return;
+  bool ended = log_->DurableUpTo() >= tx.decided;
+  if (!ended && !log_->Poisoned()) return;
+  // A marker that a poisoned log lost will never be there, and a restart finds the record undecided. So the caller hears of it, and the transaction stays:
+  // nobody may forget it elsewhere before recovery has settled it here.
+  for (uint64_t token : std::exchange(tx.commit_tokens, {})) Complete(token, log_->Poisoned() ? HP_E_POISONED : HP_OK, tx.degree);
+  if (ended) owned_.erase(it);
 }
 
 void Engine::OnAck(NodeId peer, Reader reader) {

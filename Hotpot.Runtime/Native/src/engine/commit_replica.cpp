@@ -142,7 +142,7 @@ void Engine::RetryMarkers() {
       owed_markers_.push_back(key);
       continue;
     } else {
-      it->second.decided = s.ok() ? log_->End() : Lsn(0);
+      it->second.decided = MarkerEnd();
     }
     CheckCommitted(key);
   }
@@ -151,7 +151,7 @@ void Engine::RetryMarkers() {
 
 // An owner that aborted may still wait to hear that the record is gone.
 void Engine::AnswerAbort(TxKey key, const PendingTx& pending) {
-  if (pending.abort_asked) outcome_acks_.push_back({log_->End(), pending.from, MessageType::kAbort, key});
+  if (pending.abort_asked) outcome_acks_.push_back({MarkerEnd(), pending.from, MessageType::kAbort, key});
 }
 
 // Forgets a pending record that is decided elsewhere. The log must say so: a record that came back with a restart, when this node counts again, would
@@ -231,7 +231,7 @@ void Engine::ApplyFor(NodeId peer, TxKey key) {
   }
   CrashPoint("replica.after_apply");
   if (wait)
-    outcome_acks_.push_back({log_->End(), peer, MessageType::kApply, key});
+    outcome_acks_.push_back({MarkerEnd(), peer, MessageType::kApply, key});
   else
     Ack(peer, MessageType::kApply, key);
 }
@@ -260,7 +260,7 @@ void Engine::OnAbort(NodeId peer, Reader reader) {
   if (Status s = LogOutcome(key, false); !s.ok()) std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
   Remember(key, Outcome::kAborted, 0);
   pending_.erase(it);
-  outcome_acks_.push_back({log_->End(), peer, MessageType::kAbort, key});
+  outcome_acks_.push_back({MarkerEnd(), peer, MessageType::kAbort, key});
   CheckDurable();
 }
 

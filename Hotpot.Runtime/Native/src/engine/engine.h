@@ -360,6 +360,8 @@ class Engine final : public FabricEvents {
   Status DropPending(TxKey key);
   void ApplyFor(NodeId owner, TxKey key);
   void RetryMarkers();
+  // Where the marker just logged ends; never durable when the log is poisoned, whatever it said.
+  Lsn MarkerEnd() const { return log_->Poisoned() ? Lsn(~uint64_t{0}) : log_->End(); }
   Status LogOutcome(TxKey key, bool commit);
   void AnswerAbort(TxKey key, const PendingTx& pending);
 
