@@ -85,8 +85,9 @@ public sealed class Dataset
     }
 
     /// <summary>
-    /// Copies committed bytes while no node can commit to them: an atomic picture of a range that others change in several
-    /// pages at once. Needs a silo in this process.
+    /// Copies committed bytes while no node holds them exclusively: in a dataset with a single writer an atomic picture of a
+    /// range that others change in several pages at once. In a dataset with several writers commits do not wait for it.
+    /// Needs a silo in this process.
     /// </summary>
     public async Task ReadConsistentAsync(
         long offset, Memory<byte> destination, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
