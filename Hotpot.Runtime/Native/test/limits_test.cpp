@@ -167,12 +167,13 @@ TEST(Limits, TheLogStopsAtItsLimitWhenNoCheckpointSucceeds) {
     std::fill(bytes.begin(), bytes.end(), static_cast<std::byte>(done + 1));
     if (r = c.Write(0, 128 * kMiB + static_cast<uint64_t>(done % 8) * 16 * kMiB, bytes.data(), bytes.size()); r.status != HP_OK) break;
   }
-  EXPECT_EQ(r.status, HP_E_DISK_FULL);
+  // BUSY while the next checkpoint is tried, DISK_FULL while it has failed: a slow machine may meet either.
+  EXPECT_TRUE(r.status == HP_E_DISK_FULL || r.status == HP_E_BUSY) << r.status;
   EXPECT_GE(done, 15) << "it goes on up to the limit";
   uint64_t used = c[0].Stats().log_used_bytes;
   EXPECT_GE(used, options.log_limit_bytes);
   EXPECT_LT(used, options.log_limit_bytes + 17 * kMiB) << "one record beyond it at most";
-  EXPECT_EQ(c.Write(0, 128 * kMiB, bytes.data(), 8).status, HP_E_DISK_FULL) << "small ones too";
+  Eventually("small ones are refused too, and told why", [&] { return c.Write(0, 128 * kMiB, bytes.data(), 8).status == HP_E_DISK_FULL; });
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
   Eventually("commits go on", [&] { return c.Write(0, 128 * kMiB, bytes.data(), 8).status == HP_OK; });
   EXPECT_GT(c[0].Stats().checkpoints, 0u);
@@ -240,6 +241,9 @@ TEST(Limits, AClusterHas64Nodes) {
 }
 
 TEST(Limits, ATebibyteOpensAtOnceAndSparseTouchesCostWhatTheyTouch) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "the thread sanitizer keeps the region for itself and has no room for a tebibyte";
+#endif
   auto start = std::chrono::steady_clock::now();
   Cluster c(1, {}, kMiB, 1);
   constexpr uint64_t kId = 9, kBase = 0x310000000000, kStride = 4 * kMiB, kTouches = 16384;
