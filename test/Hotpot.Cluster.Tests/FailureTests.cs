@@ -33,7 +33,7 @@ public sealed class FailureTests : IAsyncLifetime
     {
         Dataset dataset = await _cluster.CreateAsync("pair", 16 << 20, degree: 3);
         for (int chunk = 0; chunk < 3; chunk++)
-            await _cluster.On(chunk).StoreAndCommitAsync(dataset.Name, [Value(chunk, 1)], CommitOptions.Default);
+            await _cluster.RetryAsync(() => _cluster.On(chunk).StoreAndCommitAsync(dataset.Name, [Value(chunk, 1)], CommitOptions.Default), "the first commit");
         await _cluster.On(victim).ArmCrashAsync(point);
         bool acknowledged = await TryCommitAsync(committing: 0, dataset, [Value(0, 2), Value(1, 2), Value(2, 2)]);
         await _cluster.Nodes[victim].WaitForExitAsync();
@@ -65,7 +65,7 @@ public sealed class FailureTests : IAsyncLifetime
     {
         Dataset dataset = await _cluster.CreateAsync("again", 16 << 20, degree: 3);
         for (int chunk = 0; chunk < 3; chunk++)
-            await _cluster.On(chunk).StoreAndCommitAsync(dataset.Name, [Value(chunk, 1)], CommitOptions.Default);
+            await _cluster.RetryAsync(() => _cluster.On(chunk).StoreAndCommitAsync(dataset.Name, [Value(chunk, 1)], CommitOptions.Default), "the first commit");
         // Whichever node runs the grain then: of the two that are armed one dies, and the other is disarmed at once.
         await _cluster.On(0).ArmCrashAsync(point);
         await _cluster.On(1).ArmCrashAsync(point);

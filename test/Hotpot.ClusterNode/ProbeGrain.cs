@@ -115,7 +115,7 @@ internal sealed partial class ProbeGrain(IHotpot hotpot, Mappings mappings) : Gr
         Task collecting = Task.Factory.StartNew(
             () =>
             {
-                while (Volatile.Read(ref running) > 0)
+                do  // once at least, also where the touching is over before this thread begins
                 {
                     long started = Stopwatch.GetTimestamp();
                     GC.Collect();
@@ -124,6 +124,7 @@ internal sealed partial class ProbeGrain(IHotpot hotpot, Mappings mappings) : Gr
                     // Collections without any gap starve every other thread of the process, with or without misses.
                     gap.Wait(TimeSpan.FromMilliseconds(1));
                 }
+                while (Volatile.Read(ref running) > 0);
             },
             CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         await Task.WhenAll([.. touching, collecting]);
