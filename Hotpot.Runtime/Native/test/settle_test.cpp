@@ -122,4 +122,26 @@ TEST_F(Settling, ANewOwnerDoesNotAbortWhatWasPreparedUnderTheOldOne) {
   EXPECT_EQ(Ask(2, HP_ASK_LOOK), HP_OUTCOME_PREPARED);
 }
 
+// A replica that joins gives the chunk a new epoch and no recovery, so nobody but the commit node would ever end what was prepared before.
+TEST_F(Settling, AnOwnerThatStaysOneAbortsWhatItPreparedUnderAnEarlierEpoch) {
+  c_.Install(c_.Entry(0, 2, {1, 2, 0}));
+  EXPECT_EQ(AbortAt(1), HP_OK);
+  for (size_t node : {0u, 1u, 2u}) EXPECT_EQ(Ask(node, HP_ASK_LOOK), HP_OUTCOME_ABORTED) << node;
+}
+
+// The dataset grain waits for a synchronisation, and whoever must end the transaction may wait for the dataset grain.
+TEST_F(Settling, ASynchronisationDoesNotWaitForAnUndecidedTransactionForEver) {
+  c_.Install(c_.Entry(0, 2, {1, 2, 0}, HP_CHUNK_ACTIVE, 4));
+  auto synchronise = [&] {
+    uint64_t token = c_[0].NextToken();
+    EXPECT_EQ(hp_chunk_sync(c_[0].engine(), kDataset, 0, c_[1].id(), token), HP_OK);
+    return c_[0].Wait(token).status;
+  };
+  EXPECT_EQ(synchronise(), HP_E_BUSY);
+  const uint64_t other = 7;
+  EXPECT_EQ(c_.Write(2, 4096, &other, sizeof other).status, HP_OK) << "a refused synchronisation holds no commit back";
+  EXPECT_EQ(AbortAt(1), HP_OK);
+  EXPECT_EQ(synchronise(), HP_OK);
+}
+
 }  // namespace

@@ -11,7 +11,8 @@
 //   kAborting  --every reachable replica answered---> (forgotten)
 //
 // Whoever asked learns of a failure only after kAborting: a failure that was told and then undone by the recovery of a replica that still had the record
-// would be a lie. A prepared transaction that recovery has claimed, or whose chunks have a newer configuration, is decided by recovery (hp_settle) alone.
+// would be a lie. A prepared transaction that recovery has claimed, or whose chunks are no longer this node's, is decided by recovery (hp_settle) alone. A
+// newer epoch of a chunk that stays this node's (a replica joined) needs no recovery, so there the commit node goes on deciding.
 //
 // A prepare needs *every* node of the chunk's configuration, joining ones too: a replica left out now could be the only survivor later and would not
 // know what it lacks. So a lost replica fails prepares until a new configuration leaves it out.
@@ -431,7 +432,8 @@ void Engine::OnAck(NodeId peer, Reader reader) {
 bool Engine::UnderRecovery(Dataset& ds, TxKey key, const OwnedTx& tx) const {
   auto known = known_.find(key.Whole());
   bool committed = known != known_.end() && known->second.outcome == Outcome::kCommitted;  // as a replica of another participant's chunks
-  return committed || tx.claimed || (tx.state == TxState::kPrepared && CheckParts(ds, tx) != HP_OK) ||
+  auto given_away = [&](const ParsedPart& part) { return !Owns(ds.At(part.chunk)); };
+  return committed || tx.claimed || (tx.state == TxState::kPrepared && std::any_of(tx.record.parts().begin(), tx.record.parts().end(), given_away)) ||
          std::any_of(pending_.begin(), pending_.end(), [&](const auto& p) { return p.second.claimed && p.first.Whole() == key.Whole(); });
 }
 

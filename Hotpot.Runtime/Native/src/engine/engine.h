@@ -171,6 +171,7 @@ struct SyncOut {  // somebody synchronises from us
   DatasetId dataset;
   ChunkIndex chunk;
   Epoch epoch;
+  TimePoint deadline;
   std::vector<std::array<uint64_t, 2>> digests;
 };
 
@@ -377,6 +378,7 @@ class Engine final : public FabricEvents {
   void OnSync(NodeId peer, const MessageHead& head, Reader reader);
   void OnSyncPages(NodeId peer, const MessageHead& head, Reader reader);
   void ServeSyncs();
+  void RefuseSync(NodeId peer, MessageHead head, hp_status status);
   void SendSync(SyncOut& sync);
   void FailSyncs(NodeId source, hp_status status);
 
@@ -493,6 +495,7 @@ constexpr uint64_t kPendingBytesMax = 256u << 20;  // of records prepared and un
 constexpr size_t kDatasetsMax = 1024;      // 3 descriptors each (front, its userfaultfd, store): 3,072, below the usual hard limit of 4,096 or more
 constexpr uint64_t kChunksMax = 1u << 23;  // of one dataset: 8 B each = 64 MiB; with chunks of 4 MiB 32 TiB, which is all of the region for bases
 constexpr size_t kSyncMessagePages = 512;  // 2 MiB per SYNC_PAGES message
+constexpr auto kSyncPatience = std::chrono::milliseconds(500);  // many times what a commit under way takes, a fraction of what a recovery may
 constexpr size_t kCheckpointSlice = 256;   // pages written per turn of a checkpoint: 1 MiB, about 0.3 ms
 
 }  // namespace hotpot

@@ -237,6 +237,7 @@ void Engine::Tick(TimePoint now) {
       if (!ds->view->Poison(PageIndex(page))) raise(SIGBUS);
     }
   }
+  if (!syncs_out_.empty()) ServeSyncs();
   if (!prepare_queue_.empty()) TryPrepareQueue();
   if (!owed_markers_.empty() || !owed_applies_.empty()) RetryMarkers();
   CheckpointStep();

@@ -3,6 +3,9 @@
 // The receiver sends a digest of each of its pages; the source waits until no transaction is between prepare and commit on the chunk (new
 // ones wait in line), and sends whole pages where digests differ. The link is in order, and the receiver is in the configuration already (joining), so every
 // commit after the answer reaches it as a record, and every commit before it is in the answer.
+//
+// The source waits for kSyncPatience at most: one of those transactions may be undecided because its commit node is dead, and only whoever asked for the
+// synchronisation can see to that.
 #define XXH_INLINE_ALL  // header only: no shared library to find at run time
 #include <xxhash.h>
 
@@ -62,14 +65,15 @@ Status Engine::Sync(DatasetId id, ChunkIndex index, NodeId source, uint64_t toke
   return Status::Ok();
 }
 
+void Engine::RefuseSync(NodeId peer, MessageHead head, hp_status status) {
+  head.status = status;
+  MessageBody body;
+  Writer(&body).Put(head);
+  fabric_->Send(peer, static_cast<uint16_t>(MessageType::kSyncPages), std::move(body));
+}
+
 void Engine::OnSync(NodeId peer, const MessageHead& head, Reader reader) {
-  auto refuse = [&](hp_status status) {
-    MessageHead answer = head;
-    answer.status = status;
-    MessageBody body;
-    Writer(&body).Put(answer);
-    fabric_->Send(peer, static_cast<uint16_t>(MessageType::kSyncPages), std::move(body));
-  };
+  auto refuse = [&](hp_status status) { RefuseSync(peer, head, status); };
   auto it = datasets_.find(DatasetId(head.dataset));
   if (it == datasets_.end() || head.chunk >= it->second->chunk_count()) return refuse(HP_E_NOT_FOUND);
   Dataset& ds = *it->second;
@@ -85,7 +89,7 @@ void Engine::OnSync(NodeId peer, const MessageHead& head, Reader reader) {
     return refuse(HP_E_STALE_EPOCH);
   }
   if (!chunk.held || !chunk.complete) return refuse(HP_E_BUSY);
-  SyncOut out{peer, head.request, ds.id, chunk.index, chunk.config.epoch, std::vector<std::array<uint64_t, 2>>(count)};
+  SyncOut out{peer, head.request, ds.id, chunk.index, chunk.config.epoch, Now() + kSyncPatience, std::vector<std::array<uint64_t, 2>>(count)};
   std::memcpy(out.digests.data(), digests.data(), digests.size());
   chunk.sync_holds++;
   syncs_out_.push_back(std::move(out));
@@ -97,11 +101,15 @@ void Engine::ServeSyncs() {
     auto ds = datasets_.find(it->dataset);
     HOTPOT_CHECK(ds != datasets_.end());
     Chunk& chunk = ds->second->At(it->chunk);
-    if (chunk.active_txs > 0 && chunk.config.epoch == it->epoch) {
+    bool undecided = chunk.active_txs > 0 && chunk.config.epoch == it->epoch;
+    if (undecided && Now() < it->deadline) {
       ++it;
       continue;
     }
-    SendSync(*it);
+    if (undecided)
+      RefuseSync(it->peer, MessageHead{it->dataset.value, it->epoch.value, it->request, it->chunk.value, 0}, HP_E_BUSY);
+    else
+      SendSync(*it);
     chunk.sync_holds--;
     it = syncs_out_.erase(it);
   }
