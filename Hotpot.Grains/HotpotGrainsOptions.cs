@@ -18,6 +18,12 @@ public sealed class HotpotGrainsOptions
     /// <summary>How often a node looks for outstanding work of its datasets when nothing has told it to.</summary>
     public TimeSpan MaintenanceInterval { get; set; } = TimeSpan.FromSeconds(2);
 
+    /// <summary>How often an owner looks who uses its chunks, to give them to their heaviest users; zero: never.</summary>
+    public TimeSpan MigrationInterval { get; set; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Pages fetched and committed in one interval below which a chunk stays where it is: moving it costs about as much as 100 commits.</summary>
+    public long MigrationMinimumPages { get; set; } = 1000;
+
     /// <summary>How long a stopping silo waits for its own commits to end.</summary>
     public TimeSpan DrainTimeout { get; set; } = TimeSpan.FromSeconds(5);
 

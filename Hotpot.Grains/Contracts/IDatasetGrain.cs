@@ -53,6 +53,11 @@ public interface IDatasetGrain : IGrainWithStringKey
     [ResponseTimeout(GrainTimeouts.Long)]
     Task HandOverAsync(NodeId node, Incarnation incarnation);
 
+    /// <summary>Owners ask that chunks go to the nodes that use them most. What has changed since they counted stays as it is.</summary>
+    [Alias("Migrate")]
+    [ResponseTimeout(GrainTimeouts.Long)]
+    Task MigrateAsync(ChunkMigration[] wanted);
+
     /// <summary>
     /// Does one bounded slice of what is outstanding (settle, synchronise, activate, restore the degree) and says what is left.
     /// Nodes call it until nothing is; the grain itself keeps no timer, so a crash of its silo stops nothing.
@@ -114,4 +119,18 @@ public sealed record DatasetHealth
 
     /// <summary>Another slice would get further now.</summary>
     [Id(8)] public bool WorkLeft { get; init; }
+}
+
+/// <summary>A wish of a chunk's owner: another node uses the chunk most and should own it.</summary>
+[GenerateSerializer]
+[Immutable]
+[Alias("hotpot.ChunkMigration")]
+public readonly record struct ChunkMigration
+{
+    [Id(0)] public required ChunkIndex Chunk { get; init; }
+
+    /// <summary>The chunk's when the owner counted; a chunk that has changed since stays as it is.</summary>
+    [Id(1)] public required Epoch Epoch { get; init; }
+
+    [Id(2)] public required NodeId To { get; init; }
 }

@@ -22,6 +22,13 @@ namespace Hotpot.Grains.Dataset;
 //     somebody owns it, candidates exist       | epoch+1, the best candidates are added as joining
 //     otherwise                                | stays
 //
+//   Migrate    a node uses the chunk most
+//     not ACTIVE, or a replica is joining      | stays: one change at a time
+//     the node counts, copies = degree         | epoch+1, RECOVERING, the node owns it, the others keep their copies
+//     the node counts, copies > degree         | the same, and the last ones give their copies up, the owner before this one first
+//     the node owns it, copies <= degree       | stays
+//     the node holds no copy                   | epoch+1, it is added as joining, above the degree, if there is room for one more
+//
 //   Promote    a joining replica is synchronised
 //     the node is joining                      | same epoch, its bit is cleared: it counts from now on, and nothing else changed
 //     otherwise                                | stays
@@ -62,6 +69,18 @@ internal static class ConfigurationDecision
         return added.Length == 0
             ? null
             : Build(entry, entry.Epoch.Next, entry.Phase, Counted(entry), [.. Joining(entry), .. added]);
+    }
+
+    public static ChunkEntry? Migrate(ChunkEntry entry, NodeId to, int degree)
+    {
+        if (entry.Owner.IsNone || entry.Phase != ChunkPhase.Active || entry.JoiningMask != 0)
+            return null;
+        if (!entry.Holds(to))
+            return entry.Replicas.Length < Limits.MaxDegree ? Build(entry, entry.Epoch.Next, entry.Phase, entry.Replicas, [to]) : null;
+        if (to == entry.Owner && entry.Replicas.Length <= degree)
+            return null;
+        NodeId[] order = [to, .. entry.Replicas.Where(node => node != to && node != entry.Owner), .. to == entry.Owner ? [] : new[] { entry.Owner }];
+        return Build(entry, entry.Epoch.Next, ChunkPhase.Recovering, [.. order.Take(degree)], []);
     }
 
     public static ChunkEntry? Promote(ChunkEntry entry, NodeId node) =>

@@ -10,12 +10,13 @@ namespace Hotpot.Grains.Node;
 // This silo as a node: it keeps the engine's peers in step with the membership, joins every dataset, and sees to it that what the dataset grains have to do
 // gets done.
 //
-// Start:  when the silo is active, three loops begin.
+// Start:  when the silo is active, four loops begin.
 //   peers        each membership change: new lives are asked who they are and given to the engine; dead ones are taken from it, reported to every
 //                dataset grain and to the owners of grants
 //   join         every dataset of the namespace is opened and joined; Ready completes with that
 //   maintenance  after each change, and now and then, MaintainAsync of every dataset until it says that nothing is left. Every node does it; the grain
 //                is idempotent and a call without work costs little
+//   migration    now and then, chunks that another node uses much more than all others are offered to it
 // Stop:   commits drain, then ownership is handed over while this silo is still an active member, then the loops end. The engine is
 //         closed by whoever created it, after the silo.
 //
@@ -30,6 +31,7 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
     private readonly DatasetRegistry _datasets;
     private readonly Committer _committer;
     private readonly Acquirer _acquirer;
+    private readonly ChunkMigrator _migrator;
     private readonly IClusterView _cluster;
     private readonly HotpotGrainsOptions _options;
     private readonly TimeProvider _time;
@@ -64,6 +66,7 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
         _datasets = datasets;
         _committer = committer;
         _acquirer = acquirer;
+        _migrator = new ChunkMigrator(engine, grains);
         _cluster = cluster;
         _options = options.Value;
         _time = time;
@@ -108,7 +111,8 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
     private Task OnStart(CancellationToken cancellationToken)
     {
         _loops = Task.WhenAll(
-            Task.Run(WatchPeersAsync, CancellationToken.None), Task.Run(JoinAllAsync, CancellationToken.None), Task.Run(MaintainAsync, CancellationToken.None));
+            Task.Run(WatchPeersAsync, CancellationToken.None), Task.Run(JoinAllAsync, CancellationToken.None), Task.Run(MaintainAsync, CancellationToken.None),
+            Task.Run(MigrateAsync, CancellationToken.None));
         return Task.CompletedTask;
     }
 
@@ -291,6 +295,16 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
             LogMaintenanceFailed(error, dataset.Description.Name);
         }
     }
+
+    private Task MigrateAsync() => UntilStoppedAsync(async () =>
+    {
+        while (_options.MigrationInterval > TimeSpan.Zero)
+        {
+            await Task.Delay(_options.MigrationInterval, _time, _stopping.Token);
+            if (await _migrator.LookAsync(_datasets.All, _options.MigrationMinimumPages, _stopping.Token))
+                _maintenance.Writer.TryWrite(true);
+        }
+    });
 
     /// <summary>
     /// Runs a loop until it returns or this node stops. No error ends it: without its loops a node would look alive and neither know its peers nor heal its

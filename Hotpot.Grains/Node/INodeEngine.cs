@@ -30,6 +30,8 @@ internal interface INodeEngine
 
     ChunkState[] ChunkStates(DatasetId dataset);
 
+    ChunkUse[] TakeUsage(DatasetId dataset);
+
     TransactionParticipant[] Pending();
 
     Task<TransactionOutcome> OutcomeAsync(TransactionId transaction, DatasetId dataset, ChunkIndex chunk, OutcomeQuestion question);
@@ -91,6 +93,8 @@ internal sealed class NativeNodeEngine(Engine engine) : INodeEngine
     public void Forget(TransactionId transaction, DatasetId dataset) => engine.Forget(transaction, dataset);
 
     public ChunkState[] ChunkStates(DatasetId dataset) => engine.ChunkStates(dataset);
+
+    public ChunkUse[] TakeUsage(DatasetId dataset) => engine.TakeUsage(dataset);
 
     public TransactionParticipant[] Pending() => engine.Pending();
 

@@ -11,6 +11,12 @@ public sealed unsafe partial class Engine
         state => state.ToManaged(),
         $"The chunks of dataset {dataset} could not be listed");
 
+    /// <summary>Who used the chunks of the dataset that this node owns since the last call. One caller at a time.</summary>
+    public ChunkUse[] TakeUsage(DatasetId dataset) => NativeList.Read<HpChunkUse, ChunkUse>(
+        (first, count) => RecoveryInterop.ChunkUsage(_handle, dataset.Value, first, count),
+        use => use.ToManaged(),
+        $"The uses of dataset {dataset} could not be listed");
+
     /// <summary>All participants of all transactions that are prepared and undecided on this node.</summary>
     public TransactionParticipant[] Pending() => NativeList.Read<HpTransactionParticipant, TransactionParticipant>(
         (first, count) => RecoveryInterop.Pending(_handle, first, count),

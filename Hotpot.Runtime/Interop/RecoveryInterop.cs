@@ -24,6 +24,24 @@ internal struct HpChunkState
     };
 }
 
+/// <summary>hp_chunk_use.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct HpChunkUse
+{
+    public uint Chunk;
+    public uint Pages;
+    public ulong Node;
+    public ulong Epoch;
+
+    public readonly ChunkUse ToManaged() => new()
+    {
+        Chunk = new ChunkIndex(Chunk),
+        Epoch = new Epoch(Epoch),
+        Node = new NodeId(Node),
+        Pages = Pages,
+    };
+}
+
 /// <summary>hp_tx_participant.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct HpTransactionParticipant
@@ -46,6 +64,9 @@ internal static unsafe partial class RecoveryInterop
 {
     [LibraryImport(Libhotpot.Name, EntryPoint = "hp_chunk_states")]
     public static partial int ChunkStates(EngineHandle engine, ulong dataset, HpChunkState* states, uint* count);
+
+    [LibraryImport(Libhotpot.Name, EntryPoint = "hp_chunk_usage")]
+    public static partial int ChunkUsage(EngineHandle engine, ulong dataset, HpChunkUse* uses, uint* count);
 
     [LibraryImport(Libhotpot.Name, EntryPoint = "hp_pending")]
     public static partial int Pending(EngineHandle engine, HpTransactionParticipant* participants, uint* count);

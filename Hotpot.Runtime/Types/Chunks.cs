@@ -68,3 +68,17 @@ public readonly record struct ChunkState
     /// <summary>The highest commit applied.</summary>
     [Id(5)] public CommitSequence Sequence { get; init; }
 }
+
+/// <summary>How much one node used a chunk, as its owner counted (hp_chunk_use).</summary>
+public readonly record struct ChunkUse
+{
+    public ChunkIndex Chunk { get; init; }
+
+    /// <summary>The chunk's when this was read.</summary>
+    public Epoch Epoch { get; init; }
+
+    public NodeId Node { get; init; }
+
+    /// <summary>Pages that the node fetched from the owner, or changed by its commits.</summary>
+    public long Pages { get; init; }
+}

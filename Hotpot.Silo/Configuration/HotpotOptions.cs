@@ -60,6 +60,12 @@ public sealed class HotpotOptions
     /// <summary>How long a stopping silo may take to hand over its chunks and flush.</summary>
     public TimeSpan DrainTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>How often the node looks who uses the chunks it owns, to give them to their heaviest users; zero: never.</summary>
+    public TimeSpan MigrationInterval { get; set; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Pages fetched and committed in one such interval below which a chunk stays where it is.</summary>
+    public long MigrationMinimumPages { get; set; } = 1000;
+
     /// <summary>"ip:port" of the HTTP health endpoint; empty: none.</summary>
     public string? HealthAddress { get; set; }
 

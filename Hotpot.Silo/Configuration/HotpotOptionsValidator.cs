@@ -32,6 +32,10 @@ internal sealed class HotpotOptionsValidator : IValidateOptions<HotpotOptions>
             yield return $"{SettingNames.Explain(nameof(options.MissTimeout))} must be longer than zero; 30 seconds is usual.";
         if (options.DrainTimeout <= TimeSpan.Zero)
             yield return $"{SettingNames.Explain(nameof(options.DrainTimeout))} must be longer than zero; 30 seconds is usual.";
+        if (options.MigrationInterval < TimeSpan.Zero || options.MigrationInterval > TimeSpan.FromDays(1))
+            yield return $"{SettingNames.Explain(nameof(options.MigrationInterval))} must be from zero (never) to one day; 5 seconds are usual.";
+        if (options.MigrationMinimumPages < 1)
+            yield return $"{SettingNames.Explain(nameof(options.MigrationMinimumPages))} must be at least 1; 1000 is usual.";
         if (options.Spin < TimeSpan.Zero || options.Spin > TimeSpan.FromSeconds(1))
             yield return $"{SettingNames.Explain(nameof(options.Spin))} must be from zero to one second; a few microseconds are usual.";
         if (options.ReadAheadPages is < 1 or > 1024)

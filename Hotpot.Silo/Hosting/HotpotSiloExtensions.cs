@@ -30,6 +30,7 @@ public static class HotpotSiloExtensions
         builder.AddHotpotGrains();
         services.AddOptions<HotpotGrainsOptions>().Configure<IOptions<HotpotOptions>>((grains, hotpot) =>
         {
+            (grains.MigrationInterval, grains.MigrationMinimumPages) = (hotpot.Value.MigrationInterval, hotpot.Value.MigrationMinimumPages);
             if (AddressRegion.TryParse(hotpot.Value.BaseRegion ?? "", out AddressRegion region))
                 (grains.RegionStart, grains.RegionEnd) = (region.Start, region.End);
         });

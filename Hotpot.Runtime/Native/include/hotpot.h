@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 #define HP_API __attribute__((visibility("default")))
-#define HP_ABI_VERSION 2u
+#define HP_ABI_VERSION 3u
 #define HP_PAGE_SIZE 4096u
 #define HP_MAX_DEGREE 8u
 #define HP_MAX_NODES 64u /* a sharer set is one 64-bit word */
@@ -262,6 +262,16 @@ typedef struct hp_chunk_state {
 
 /* States of all chunks of the dataset that this node holds. *count in: room, out: needed. */
 HP_API int32_t hp_chunk_states(hp_engine *engine, uint64_t dataset, hp_chunk_state *out, uint32_t *count);
+
+typedef struct hp_chunk_use {
+  uint32_t chunk;
+  uint32_t pages; /* fetched by the node from this owner, or changed by its commits */
+  uint64_t node;
+  uint64_t epoch; /* of the chunk now */
+} hp_chunk_use;
+
+/* Who used the chunks of the dataset that this node owns since the last call that had room for all of it. *count in: room, out: needed. */
+HP_API int32_t hp_chunk_usage(hp_engine *engine, uint64_t dataset, hp_chunk_use *out, uint32_t *count);
 
 typedef struct hp_tx_participant {
   hp_txid tx;

@@ -397,6 +397,40 @@ TEST(Engine, AStopInTheMiddleOfACheckpointKeepsEverything) {
   }
 }
 
+TEST(Engine, AnOwnerCountsWhoFetchesAndWhoCommits) {
+  Cluster c(3, {}, 64 * kMiB, 1);
+  c.Assign(0, {0});
+  c.Assign(1, {1});
+  std::vector<std::byte> three(3 * 4096, std::byte{1});
+  ASSERT_EQ(c.Write(1, 0, three.data(), three.size()).status, HP_OK);  // node 1 changes three pages of node 0's
+  uint64_t value = 1;
+  ASSERT_EQ(c.Write(0, 0, &value, sizeof value).status, HP_OK);
+  (void)c[2].Read(0, 2 * 4096);
+  auto take = [&](size_t node, uint32_t room) {
+    std::vector<hp_chunk_use> uses(room);
+    uint32_t count = room;
+    int32_t status = hp_chunk_usage(c[node].engine(), kDataset, uses.data(), &count);
+    EXPECT_EQ(status, count > room ? HP_E_LIMIT : HP_OK);
+    uses.resize(std::min(room, count));
+    std::map<uint64_t, uint32_t> by_node;
+    for (const hp_chunk_use& use : uses) {
+      EXPECT_EQ(use.chunk, 0u);
+      EXPECT_EQ(use.epoch, 1u);
+      by_node[use.node] += use.pages;
+    }
+    return by_node;
+  };
+  (void)take(0, 1);  // too little room: nothing begins anew
+  std::map<uint64_t, uint32_t> uses = take(0, 8);
+  EXPECT_EQ(uses[c[0].id()], 1u);
+  EXPECT_EQ(uses[c[1].id()], 3u);
+  EXPECT_GE(uses[c[2].id()], 2u) << "read-ahead may fetch more than was touched";
+  EXPECT_TRUE(take(0, 8).empty()) << "a second look sees what happened since";
+  ASSERT_EQ(c.Write(0, 0, &value, sizeof value).status, HP_OK);
+  c.Install(c.Entry(0, 2, {1}));
+  EXPECT_TRUE(take(0, 8).empty()) << "the chunk is another node's now";
+}
+
 TEST(Engine, ALaggingReplicaIsSynchronised) {
   Cluster c(3);
   c.Assign(0, {0, 1});

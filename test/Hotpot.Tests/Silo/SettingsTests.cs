@@ -93,6 +93,8 @@ public sealed class SettingsTests : IDisposable
         { "BaseRegion", options => options.BaseRegion = "0x1000-0x1001" },
         { "MissTimeout", options => options.MissTimeout = TimeSpan.Zero },
         { "DrainTimeout", options => options.DrainTimeout = TimeSpan.FromSeconds(-1) },
+        { "MigrationInterval", options => options.MigrationInterval = TimeSpan.FromSeconds(-1) },
+        { "MigrationMinimumPages", options => options.MigrationMinimumPages = 0 },
         { "Spin", options => options.Spin = TimeSpan.FromSeconds(2) },
         { "ReadAheadPages", options => options.ReadAheadPages = 0 },
         { "LogSegmentBytes", options => options.LogSegmentBytes = 1 << 20 },

@@ -231,6 +231,12 @@ int32_t hp_chunk_states(hp_engine* e, uint64_t dataset, hp_chunk_state* out, uin
   Status s = e->engine->Call([&] { return e->engine->ChunkStates(DatasetId(dataset), &states); });
   return s.ok() ? CopyOut(states, out, count) : s.code;
 }
+int32_t hp_chunk_usage(hp_engine* e, uint64_t dataset, hp_chunk_use* out, uint32_t* count) {
+  if (!count || (*count > 0 && !out)) return HP_E_INVALID;
+  std::vector<hp_chunk_use> uses;
+  Status s = e->engine->Call([&] { return e->engine->TakeUsage(DatasetId(dataset), *count, &uses); });
+  return s.ok() ? CopyOut(uses, out, count) : s.code;
+}
 int32_t hp_pending(hp_engine* e, hp_tx_participant* out, uint32_t* count) {
   if (!count || (*count > 0 && !out)) return HP_E_INVALID;
   return CopyOut(e->engine->Call([&] { return e->engine->PendingParticipants(); }), out, count);

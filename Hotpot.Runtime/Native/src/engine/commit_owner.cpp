@@ -355,13 +355,14 @@ void Engine::StartCommit(Dataset& ds, TxKey key, OwnedTx& tx) {
   }
   uint64_t own = OwnNumber(tx.record);
   std::unordered_set<NodeId> sharers;
+  const NodeId commit_node(key.tx.node);
   for (const ParsedPart& part : tx.record.parts()) {
     Chunk& chunk = ds.At(part.chunk);
     PeerSet set = 0;
     for (const ParsedPage& page : part.pages) set |= chunk.pages[page.page].sharers;
     for (PeerIndex i = 1; i < peers_.size(); i++)
       if (set >> i & 1 && !chunk.config.HasReplica(peers_[i].node)) sharers.insert(peers_[i].node);
-    NodeId commit_node(key.tx.node);
+    CountUse(ds, chunk, commit_node, part.pages.size());
     if ((tx.record.flags() & kRecordFromView) && commit_node != self_ && !chunk.config.HasReplica(commit_node)) sharers.insert(commit_node);
     if (Status s = ApplyPart(ds, part, own); !s.ok()) {
       std::fprintf(stderr, "hotpot: a committed record cannot be shown: %s\n", s.message.c_str());

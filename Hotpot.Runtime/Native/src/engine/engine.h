@@ -244,6 +244,9 @@ class Engine final : public FabricEvents {
   Status Settle(TxId tx, bool commit);
   Status Sync(DatasetId id, ChunkIndex chunk, NodeId source, uint64_t token);
 
+  // Uses of the chunks this node owns since the last call; they begin anew when all of them have room.
+  Status TakeUsage(DatasetId id, size_t room, std::vector<hp_chunk_use>* out);
+
   Status FlushLog();  // BLOCKING, without the turn
   void Stats(hp_stats* out);
   int32_t WaitCompletions(hp_completion* out, uint32_t max, uint32_t timeout_ms, uint32_t* count);  // BLOCKING, without the turn
@@ -381,6 +384,9 @@ class Engine final : public FabricEvents {
   void RefuseSync(NodeId peer, MessageHead head, hp_status status);
   void SendSync(SyncOut& sync);
   void FailSyncs(NodeId source, hp_status status);
+
+  // usage.cpp
+  void CountUse(Dataset& ds, Chunk& chunk, NodeId user, uint64_t pages);
 
   // checkpoint.cpp
   void CheckpointStep();

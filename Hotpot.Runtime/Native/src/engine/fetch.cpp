@@ -254,6 +254,7 @@ void Engine::OnFetch(NodeId peer, const MessageHead& head, Reader reader) {
       page.recent = 1;
     }
     stats_.served_bytes += body.size();
+    if (owner) CountUse(ds, chunk, peer, count);
   }
   fabric_->Send(peer, static_cast<uint16_t>(MessageType::kPages), std::move(body));
 }

@@ -62,6 +62,7 @@ struct Chunk {
   uint64_t floor = 0;  // no page's version is below it (versions are not stored; a restart knows only `applied`)
   uint32_t active_txs = 0;   // owner: prepared or preparing transactions that touch it
   uint32_t sync_holds = 0;   // owner: synchronisations waiting for active_txs to reach 0; they hold back new prepares
+  std::vector<uint32_t> uses;  // owner: pages fetched and committed since the last TakeUsage, by peer index; empty = none
   PageTable pages;
   std::vector<bool> evicted;  // pages that were given up for the budget and not filled since; empty = none ever was
 
@@ -90,6 +91,7 @@ struct Dataset {
   std::unordered_map<uint64_t, uint32_t> collected;  // page -> this node's live transactions that hold deltas of its private page
   std::unordered_map<uint64_t, Fault> faults;    // page -> sleeping threads
   std::unordered_map<uint64_t, TxKey> locks;     // owner: page -> prepared transaction
+  std::vector<ChunkIndex> used;                  // chunks whose `uses` is not empty
   std::vector<uint64_t> dirty;                   // pages to write at the next checkpoint
   uint64_t present_pages = 0;                    // that the front has
   uint64_t last_miss = ~uint64_t{0};             // read-ahead: where the last run of misses ended

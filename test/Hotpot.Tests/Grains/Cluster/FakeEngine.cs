@@ -33,6 +33,24 @@ internal sealed class FakeEngine : INodeEngine
     // Written by the test, between the steps of the protocol.
     public bool IsAlive { get; set; } = true;
 
+    /// <summary>What every look at the uses of this node's chunks finds. Written by the test.</summary>
+    public ChunkUse[] Uses { get; set; } = [];
+
+    public int Looks { get; private set; }
+
+    public ChunkUse[] TakeUsage(DatasetId dataset)
+    {
+        lock (_fabric.Turn)
+        {
+            Looks++;
+            return
+            [
+                .. Uses.Where(use => _map.TryGetValue((dataset, use.Chunk), out ChunkEntry? entry) && entry.Owner == Self)
+                    .Select(use => use with { Epoch = Entry(dataset, use.Chunk).Epoch }),
+            ];
+        }
+    }
+
     private NodeId Self => Identity.Node;
 
     public bool Knows(NodeIdentity peer) => _peers.TryGetValue(peer.Node, out Incarnation incarnation) && incarnation == peer.Incarnation;

@@ -64,6 +64,7 @@ internal sealed class HotpotCluster : IAsyncDisposable
             silo.AddHotpotGrains(options =>
             {
                 options.MaintenanceInterval = TimeSpan.FromMilliseconds(100);
+                options.MigrationInterval = TimeSpan.FromMilliseconds(100);
                 options.HandOverTimeout = TimeSpan.FromSeconds(5);
             });
         });
