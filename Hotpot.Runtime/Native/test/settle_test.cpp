@@ -129,6 +129,53 @@ TEST_F(Settling, AnOwnerThatStaysOneAbortsWhatItPreparedUnderAnEarlierEpoch) {
   for (size_t node : {0u, 1u, 2u}) EXPECT_EQ(Ask(node, HP_ASK_LOOK), HP_OUTCOME_ABORTED) << node;
 }
 
+// Two commits with one sequence would pass for one where versions are compared: a conflict would not be found.
+TEST_F(Settling, ANewOwnersCommitsComeAfterWhatRecoverySettled) {
+  auto sequence = [&] {
+    uint32_t count = 1;
+    hp_chunk_state state{};
+    EXPECT_EQ(hp_chunk_states(c_[2].engine(), kDataset, &state, &count), HP_OK);
+    return state.sequence;
+  };
+  c_.Install(c_.Entry(0, 2, {2, 0}, HP_CHUNK_RECOVERING));
+  hp_error error{};
+  for (size_t node : {0u, 2u, 1u}) ASSERT_EQ(hp_settle(c_[node].engine(), id_, 1, &error), HP_OK) << error.message;
+  uint64_t settled = sequence();
+  c_.Install(c_.Entry(0, 2, {2, 0}));
+  const uint64_t other = 7;
+  ASSERT_EQ(c_.Write(2, 4096, &other, sizeof other).status, HP_OK);
+  EXPECT_EQ(sequence(), settled + 1);
+}
+
+// Its replicas may still have the record undecided, and a commit node that hears of the end makes everybody forget the outcome.
+TEST_F(Settling, AnOwnerThatRestartedDoesNotTellAnEndItOnlyReplayed) {
+  auto commit = [&] {
+    uint64_t token = c_[1].NextToken();
+    EXPECT_EQ(hp_owner_commit(c_[1].engine(), id_, kDataset, token), HP_OK);
+    return c_[1].Wait(token).status;
+  };
+  ASSERT_EQ(commit(), HP_OK);
+  ASSERT_EQ(commit(), HP_OK) << "its answer was lost and is given again";
+  c_[1].Crash();
+  c_[1].Start();
+  c_.Connect();
+  c_.Open(c_[1]);
+  EXPECT_EQ(commit(), HP_E_BUSY);
+  EXPECT_EQ(Ask(1, HP_ASK_LOOK), HP_OUTCOME_COMMITTED) << "which recovery may count on";
+}
+
+// What its earlier life left undecided would be settled over what it took in since.
+TEST_F(Settling, AReplicaThatRestartedTakesNoRecordBeforeItIsAnnounced) {
+  c_[2].Crash();
+  c_[2].Start();
+  c_.Connect();
+  c_.Open(c_[2]);
+  const uint64_t other = 7;
+  EXPECT_EQ(c_.Write(0, 4096, &other, sizeof other).status, HP_E_STALE_EPOCH);
+  c_.Install(c_.Entry(0, 2, {1, 2, 0}));
+  EXPECT_EQ(c_.Write(0, 4096, &other, sizeof other).status, HP_OK);
+}
+
 // The dataset grain waits for a synchronisation, and whoever must end the transaction may wait for the dataset grain.
 TEST_F(Settling, ASynchronisationDoesNotWaitForAnUndecidedTransactionForEver) {
   c_.Install(c_.Entry(0, 2, {1, 2, 0}, HP_CHUNK_ACTIVE, 4));

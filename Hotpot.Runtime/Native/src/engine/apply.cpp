@@ -96,7 +96,7 @@ Status Engine::ApplyPart(Dataset& ds, const ParsedPart& part, uint64_t own) {
     // A page that was only fetched has no durable base here: replay would find nothing to apply this to. The synchronisation sees that its stored page is old.
     if (chunk.complete || p.dirty) MarkDirty(ds, chunk, page.page);
   }
-  if (chunk.held) chunk.applied = std::max(chunk.applied, part.sequence);
+  if (chunk.held) chunk.Shows(part.sequence);
   return Status::Ok();
 }
 

@@ -335,7 +335,10 @@ Status Engine::Commit(TxKey key, uint64_t token) {
     return Status::Ok();
   }
   if (auto known = known_.find(key.Whole()); known != known_.end()) {
-    Complete(token, known->second.outcome == Outcome::kCommitted ? HP_OK : HP_E_REFUSED, known->second.degree);
+    // Known from the log of an earlier life, or as a replica: others may still have the record undecided, and a commit node that is told the end makes everybody
+    // forget it. Recovery brings it to them, and then the chunk's owner tells it.
+    bool committed = known->second.outcome == Outcome::kCommitted;
+    Complete(token, !committed ? HP_E_REFUSED : known->second.told ? HP_OK : HP_E_BUSY, known->second.degree);
     return Status::Ok();
   }
   Complete(token, HP_E_NOT_FOUND);
@@ -406,7 +409,9 @@ void Engine::CheckCommitted(TxKey key) {
   // A marker that a poisoned log lost will never be there, and a restart finds the record undecided. So the caller hears of it, and the transaction stays:
   // nobody may forget it elsewhere before recovery has settled it here.
   for (uint64_t token : std::exchange(tx.commit_tokens, {})) Complete(token, log_->Poisoned() ? HP_E_POISONED : HP_OK, tx.degree);
-  if (ended) owned_.erase(it);
+  if (!ended) return;
+  if (auto known = known_.find(key.Whole()); known != known_.end()) known->second.told = true;
+  owned_.erase(it);
 }
 
 void Engine::OnAck(NodeId peer, Reader reader) {

@@ -44,7 +44,7 @@ void Engine::OnReplicate(NodeId peer, const MessageHead& head, Reader reader) {
   TxKey key = record.key();
   for (const ParsedPart& part : record.parts()) {
     const Chunk& chunk = ds.At(part.chunk);
-    if (part.epoch != chunk.config.epoch || chunk.config.owner != peer || !chunk.held || chunk.unlogged || part.pages.back().page >= chunk.pages.size()) {
+    if (part.epoch != chunk.config.epoch || chunk.config.owner != peer || !chunk.config.Announced() || !chunk.held || chunk.unlogged || part.pages.back().page >= chunk.pages.size()) {
       stats_.refused_stale++;
       return answer(key, HP_E_STALE_EPOCH);
     }

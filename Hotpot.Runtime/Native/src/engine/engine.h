@@ -454,6 +454,7 @@ class Engine final : public FabricEvents {
   struct Known {
     Outcome outcome;
     uint32_t degree;
+    bool told = false;  // committed by this life as owner, and every replica and sharer has answered
   };
   std::unordered_map<TxKey, Known, TxKeyHash> known_;  // outcomes, the oldest forgotten first
   std::deque<TxKey> known_order_;

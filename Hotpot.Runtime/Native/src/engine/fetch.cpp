@@ -211,7 +211,7 @@ void Engine::OnFetch(NodeId peer, const MessageHead& head, Reader reader) {
   Chunk& chunk = ds.At(ChunkIndex(head.chunk));
   bool owner = Owns(chunk);
   // A replica stands in only when it, too, has lost the owner: then the owner cannot have completed a commit this replica lacks.
-  bool stand_in = (head.status & kFetchFailOver) && !owner && chunk.held && !IsUp(chunk.config.owner);
+  bool stand_in = (head.status & kFetchFailOver) && !owner && chunk.held && chunk.config.Announced() && !IsUp(chunk.config.owner);
   hp_status status = HP_OK;
   if (head.epoch != chunk.config.epoch.value)
     status = HP_E_STALE_EPOCH;

@@ -148,7 +148,7 @@ Status Engine::ApplyMap(DatasetId id, std::span<const hp_chunk_entry> entries) {
     for (uint32_t i = 0; i < e.replica_count; i++) config.replicas.push_back(NodeId(e.replicas[i]));
     Chunk& chunk = ds->At(ChunkIndex(e.chunk));
     // A replayed chunk knows its epoch but not its configuration: the first entry of the same epoch completes it.
-    bool unknown_config = chunk.config.epoch == config.epoch && chunk.config.replicas.empty();
+    bool unknown_config = chunk.config.epoch == config.epoch && !chunk.config.Announced();
     // But not where it makes us a replica: that epoch was given to an earlier life. What was undecided then is settled before this one serves, at a newer epoch.
     if (unknown_config && config.HasReplica(self_)) {
       stats_.refused_stale++;
@@ -225,7 +225,6 @@ Status Engine::Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config) {
       if (Status s = DropPending(key); !s.ok()) std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());  // kept then, which loses nothing
   }
   chunk.pages.ForEachTouched([](Page& p) { p.sharers = 0; });  // every other node drops what it cached when it learns of this epoch
-  chunk.next = Sequence(std::max(chunk.next.value, chunk.applied.value + 1));
   if (was_held || chunk.held) return LogChunk(ds, chunk);
   return Status::Ok();
 }

@@ -146,7 +146,7 @@ class Replayer final : public LogReplay {
     chunk.config.phase = HP_CHUNK_RECOVERING;
     chunk.held = c.flags & kChunkHeld;
     chunk.complete = c.flags & kChunkComplete;
-    chunk.applied = std::max(chunk.applied, Sequence(c.applied));
+    chunk.Shows(Sequence(c.applied));
     return Status::Ok();
   }
 
@@ -210,7 +210,6 @@ Status Engine::Replay() {
     for (auto& chunk : ds->chunks) {
       if (!chunk) continue;
       chunk->floor = chunk->applied.value;
-      chunk->next = Sequence(chunk->applied.value + 1);
     }
   // Undecided records keep their sequences, so that new ones come after them.
   for (const auto& [key, pending] : pending_) {

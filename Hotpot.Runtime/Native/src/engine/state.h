@@ -1,5 +1,6 @@
 // What the engine knows of datasets, chunks, pages and peers. All of it is written by the holder of the engine's turn only.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <map>
@@ -35,6 +36,8 @@ struct ChunkConfig {
                                                         (phase == than.phase && (joining_mask & ~than.joining_mask) == 0 &&
                                                          joining_mask != than.joining_mask);
   }
+  // False: replayed from the log. An earlier life had it, and what that life left undecided is settled before this one takes part, at a newer epoch.
+  bool Announced() const { return !replicas.empty(); }
   bool HasReplica(NodeId node) const {
     for (NodeId r : replicas)
       if (r == node) return true;
@@ -66,6 +69,12 @@ struct Chunk {
   PageTable pages;
   std::vector<bool> evicted;  // pages that were given up for the budget and not filled since; empty = none ever was
 
+  // The commits up to `sequence` are shown here. What this node gives next as owner comes after them, whenever it became the owner: two commits with one
+  // sequence would pass for one where versions are compared.
+  void Shows(Sequence sequence) {
+    applied = std::max(applied, sequence);
+    next = std::max(next, Sequence(applied.value + 1));
+  }
   uint64_t VersionOf(uint32_t page) const { return std::max<uint64_t>(pages[page].version, floor); }
 };
 

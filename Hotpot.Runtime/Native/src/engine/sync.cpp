@@ -211,7 +211,7 @@ void Engine::OnSyncPages(NodeId peer, const MessageHead& head, Reader reader) {
     stats_.fetch_bytes += count * kPageSize;
   }
   if (!last) return;
-  chunk.applied = std::max(chunk.applied, Sequence(sequence));
+  chunk.Shows(Sequence(sequence));
   chunk.floor = std::max(chunk.floor, sequence);
   chunk.complete = true;
   if (Status s = LogChunk(ds, chunk); !s.ok()) return fail(s.code);
