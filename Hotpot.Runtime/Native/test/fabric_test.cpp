@@ -189,7 +189,10 @@ TEST_P(FabricOver, APeerKilledWhileSendingDoesNotDisturbTheOthers) {
     ASSERT_TRUE(Pump({&parent}, [&] { return !parent.IsUp(5); }));
     ASSERT_TRUE(Pump({&parent}, [&] { return steady_echoes == steady_sent; }));
   }
+  // One link all the time, not one that was quickly made anew.
   EXPECT_TRUE(parent.IsUp(9));
+  EXPECT_EQ(std::count(parent.ups.begin(), parent.ups.end(), std::pair<uint64_t, uint64_t>(9, 1)), 1);
+  EXPECT_TRUE(std::none_of(parent.downs.begin(), parent.downs.end(), [](const auto& down) { return down.peer == 9; }));
 }
 
 TEST_P(FabricOver, SleepersAreAlwaysWoken) {
@@ -233,6 +236,28 @@ TEST_P(FabricOver, SleepersAreWokenWhenALotWaits) {
     if (parent.fabric().Progress() == 0) parent.Sleep(5'000);
   }
   EXPECT_EQ(back, kCount * kBytes);
+}
+
+// A process that does not run for a while finds many messages at once when it does. It must not go back to sleep before
+// it has handled them all: what it has taken from the connection no event tells of any more.
+TEST_P(FabricOver, AllThatGatheredWhileAPeerDidNotRunIsHandledWithoutAnotherMessage) {
+  TestNode parent(1, 1, GetParam());
+  ChildNode child(2, 1, parent, GetParam(), true);
+  parent.Know(child.id(), 1, child.address());
+  ASSERT_TRUE(Pump({&parent}, [&] { return parent.IsUp(2); }));
+  for (const size_t count : {300, 600, 1'200, 3'000}) {
+    child.Pause();
+    for (size_t i = 0; i < count; ++i) ASSERT_TRUE(parent.fabric().Send(NodeId(2), 1, MessageBody(64)));
+    child.Resume();
+    // No message more, so nothing wakes the child again; and the parent sleeps like an engine as well.
+    const auto end = TestClock::now() + kLong;
+    while (parent.messages.size() < count && TestClock::now() < end) {
+      if (parent.fabric().Progress() == 0) parent.Sleep(5'000);
+    }
+    ASSERT_EQ(parent.messages.size(), count);
+    parent.messages.clear();
+  }
+  EXPECT_TRUE(parent.downs.empty());
 }
 
 TEST_P(FabricOver, ARemovedPeerStaysAway) {
@@ -426,6 +451,21 @@ TEST(Fabric, WithoutPeersItSleepsForEver) {
   EXPECT_EQ(node.fabric().Progress(), 0);
   EXPECT_TRUE(node.fabric().Arm());
   EXPECT_EQ(node.fabric().NextTimeoutMs(), -1);
+}
+
+// One receive brings in far more small messages than a link handles in one turn. Those left over wait in our own
+// buffer, of which the kernel knows nothing.
+TEST(Fabric, ItDoesNotSleepOnMessagesItHasReceived) {
+  TestNode a(1, 1, "tcp"), b(2, 1, "tcp");
+  Introduce(a, b);
+  ASSERT_TRUE(Pump({&a, &b}, [&] { return a.IsUp(b) && b.IsUp(a); }));
+  for (uint16_t i = 0; i < 2'000; ++i) ASSERT_TRUE(a.fabric().Send(NodeId(2), i, {}));
+  const auto end = TestClock::now() + seconds(10);
+  while (b.messages.size() < 2'000 && TestClock::now() < end) {
+    if (b.fabric().Progress() == 0) b.Sleep(10'000);
+  }
+  ASSERT_EQ(b.messages.size(), 2'000u);
+  for (uint16_t i = 0; i < 2'000; ++i) EXPECT_EQ(b.messages[i].type, i);
 }
 
 TEST(Fabric, SendToAPeerThatIsDownKeepsNothing) {

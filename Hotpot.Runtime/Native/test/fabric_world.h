@@ -313,6 +313,13 @@ class ChildNode {
     waitpid(pid_, nullptr, 0);
     pid_ = -1;
   }
+  // Takes the processor away from it; it does not run any more when this returns.
+  void Pause() const {
+    kill(pid_, SIGSTOP);
+    int status = 0;
+    if (waitpid(pid_, &status, WUNTRACED) != pid_ || !WIFSTOPPED(status)) throw std::runtime_error("the child ended");
+  }
+  void Resume() const { kill(pid_, SIGCONT); }
   // What the child does; called from its only test.
   static void Run();
 

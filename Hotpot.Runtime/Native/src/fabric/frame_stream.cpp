@@ -45,11 +45,13 @@ FrameStream::Result FrameStream::Receive(std::byte* to, size_t room, size_t* byt
   }
 }
 
-FrameStream::Result FrameStream::Read(size_t max_body, wire::FrameHeader* header, Bytes* body, uint64_t* received) {
+FrameStream::Result FrameStream::Read(From from, size_t max_body, wire::FrameHeader* header, Bytes* body,
+                                      uint64_t* received) {
   Release();
   for (;;) {
     size_t got = 0;
     if (large_) {
+      if (from == From::kBuffer) return Result::kIdle;
       const size_t padded = wire::Padded(large_header_.length);
       const Result result = Receive(large_.get() + large_have_, padded - large_have_, &got);
       if (result != Result::kFrame) return result;
@@ -99,6 +101,7 @@ FrameStream::Result FrameStream::Read(size_t max_body, wire::FrameHeader* header
       end_ -= begin_;
       begin_ = 0;
     }
+    if (from == From::kBuffer) return Result::kIdle;
     const Result result = Receive(buffer_.get() + end_, kBufferBytes - end_, &got);
     if (result != Result::kFrame) return result;
     *received += got;

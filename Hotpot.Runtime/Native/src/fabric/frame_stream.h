@@ -3,6 +3,10 @@
 // It trusts nothing it reads: a length is compared with the caller's bound before a byte is allocated for it, an
 // unknown kind or a sequence number out of turn ends the connection. Small frames are handed out in place, in the
 // receive buffer; a frame that does not fit there gets memory of its own, into which the kernel copies directly.
+//
+// Readiness. One receive brings in many frames, and the descriptor does not tell of those that are here already. So who
+// stops reading before kIdle must first take what the buffer holds (From::kBuffer); after that, what is left is in the
+// kernel, and the descriptor is readable as long as anything is.
 #pragma once
 #include <deque>
 #include <memory>
@@ -33,8 +37,12 @@ class FrameStream {
   bool writing() const { return !outgoing_.empty(); }
   size_t unsent_bytes() const { return unsent_bytes_; }
 
+  enum class From {
+    kConnection,  // what has been received, then what the connection has
+    kBuffer,      // only what has been received
+  };
   // At most one frame, of at most `max_body` bytes. *received grows by the bytes taken from the connection.
-  Result Read(size_t max_body, wire::FrameHeader* header, Bytes* body, uint64_t* received);
+  Result Read(From from, size_t max_body, wire::FrameHeader* header, Bytes* body, uint64_t* received);
   void Queue(wire::FrameKind kind, uint16_t type, MessageBody body);
   // Sends what the connection takes now. kIdle or kClosed. *sent grows by the bytes given to the connection.
   Result Flush(uint64_t* sent);

@@ -109,13 +109,15 @@ Link::Link(LinkOwner& owner, const HandshakeSelf& self, FabricStats& stats, int 
 Link::~Link() = default;
 
 int Link::OnReadable() {
-  // So much for one peer before the next gets its turn; the event stays pending.
+  // After so many from one peer the next gets its turn. The event stays pending for what is still in the kernel, but
+  // not for what is here already, so that is finished first: at most one receive buffer, 64 KiB.
   constexpr int kFramesPerTurn = 256;
   int frames = 0;
-  while (state_ != State::kDead && frames < kFramesPerTurn) {
+  while (state_ != State::kDead) {
     wire::FrameHeader header{};
     Bytes body;
-    switch (stream_.Read(MaxBytes(state_), &header, &body, &stats_.bytes_received)) {
+    const auto from = frames < kFramesPerTurn ? FrameStream::From::kConnection : FrameStream::From::kBuffer;
+    switch (stream_.Read(from, MaxBytes(state_), &header, &body, &stats_.bytes_received)) {
       case FrameStream::Result::kFrame:
         ++frames;
         OnFrame(header, body);
