@@ -468,6 +468,41 @@ TEST(Fabric, ItDoesNotSleepOnMessagesItHasReceived) {
   for (uint16_t i = 0; i < 2'000; ++i) EXPECT_EQ(b.messages[i].type, i);
 }
 
+// Every socket of this process once more.
+std::vector<int> CopiesOfSockets() {
+  std::vector<int> sockets;
+  DIR* const directory = opendir("/proc/self/fd");
+  while (const dirent* entry = readdir(directory)) {
+    struct stat info {};
+    const int fd = std::atoi(entry->d_name);
+    if (fstat(fd, &info) == 0 && S_ISSOCK(info.st_mode)) sockets.push_back(fd);
+  }
+  closedir(directory);
+  std::vector<int> copies;
+  for (const int fd : sockets) copies.push_back(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  return copies;
+}
+
+// Between fork and exec a child that the host process starts holds copies of all our descriptors, so closing ours closes
+// nothing. The link must end for the peer all the same, and no event may come for a link that is gone.
+TEST(Fabric, ALinkEndsThoughAForkedChildStillHoldsItsSocket) {
+  TestNode a(1, 1, "tcp"), b(2, 1, "tcp");
+  Introduce(a, b);
+  ASSERT_TRUE(Pump({&a, &b}, [&] { return a.IsUp(b) && b.IsUp(a); }));
+  const std::vector<int> copies = CopiesOfSockets();
+  ASSERT_GE(copies.size(), 4u);  // two listeners, the two ends of the link
+  a.fabric().RemovePeer(NodeId(2));
+  EXPECT_TRUE(Pump(
+      {&a, &b}, [&] { return a.downs.size() == 1 && b.downs.size() == 1; }, seconds(5)));
+  for (TestNode* node : {&a, &b}) {
+    while (node->fabric().Progress() > 0) {
+    }
+    pollfd event{node->fabric().EventFd(), POLLIN, 0};
+    EXPECT_EQ(poll(&event, 1, 100), 0) << "node " << node->id();
+  }
+  for (const int fd : copies) close(fd);
+}
+
 TEST(Fabric, SendToAPeerThatIsDownKeepsNothing) {
   TestNode a(1), b(2);
   EXPECT_FALSE(a.fabric().Send(NodeId(2), 1, {}));  // unknown

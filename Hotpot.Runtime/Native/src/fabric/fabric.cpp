@@ -21,7 +21,7 @@
 // inside Send() when the transport takes them, else when it becomes writable. They come in inside Progress(), in the
 // buffer they arrived in.
 //
-// A break. The link goes dead: its socket is closed at once, its lane is not touched again, OnPeerDown is queued. The
+// A break. The link goes dead: its socket is unwatched and closed at once, its lane is not touched again, OnPeerDown is queued. The
 // object lives until the end of Progress(), because a link often dies inside one of its own callbacks. The dialer tries
 // again after 10 ms, doubling to 1 s; after "not yet heard of this node" it asks every 100 ms, because that passes as
 // soon as membership has reached the other side. A transport that failed to open is left out of the next attempts with
@@ -582,6 +582,9 @@ void FabricImpl::LinkMessage(Link& link, uint16_t type, Bytes body) {
 
 void FabricImpl::LinkDead(Link& link) {
   ++dead_links_;
+  // Closing alone does not do it while a forked child holds a copy of the descriptor, and an event would find the link
+  // destroyed. It fails only for a link that could not be watched in the first place.
+  (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, link.fd(), nullptr);
   Peer* const peer = Find(link.peer());
   const bool current = peer != nullptr && peer->link == &link;
   if (link.was_up()) {

@@ -15,6 +15,9 @@ FrameStream::~FrameStream() { Close(); }
 
 void FrameStream::Close() {
   if (fd_ < 0) return;
+  // Between fork and exec a child of the host process holds a copy of the descriptor, and close alone would leave the
+  // connection open. It fails only where there is no connection any more.
+  (void)shutdown(fd_, SHUT_RDWR);
   close(fd_);
   fd_ = -1;
 }

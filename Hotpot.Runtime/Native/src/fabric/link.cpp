@@ -188,11 +188,10 @@ void Link::Kill(hp_status code, std::string reason) {
   if (state_ == State::kDead) return;
   state_ = State::kDead;
   status_ = Status::Error(code, std::move(reason));
-  // Closing the descriptor takes it out of the epoll set. Whatever the peer has not read yet is lost, as the contract
-  // says.
   died_ = Clock::now();
+  owner_.LinkDead(*this);  // while the descriptor is still ours, so that the owner can stop watching it
+  // Whatever the peer has not read yet is lost, as the contract says.
   stream_.Close();
-  owner_.LinkDead(*this);
 }
 
 void Link::Expire() {

@@ -36,7 +36,8 @@ class LinkOwner {
   virtual Status CreateLane(Link& link, uint32_t kind, std::unique_ptr<Lane>* out) = 0;
   virtual void LinkUp(Link& link) = 0;
   virtual void LinkMessage(Link& link, uint16_t type, Bytes body) = 0;
-  virtual void LinkDead(Link& link) = 0;  // once for each link; the link is not destroyed before the end of Progress()
+  // Once for each link, before its descriptor is closed; the link is not destroyed before the end of Progress().
+  virtual void LinkDead(Link& link) = 0;
   virtual void WantWrite(Link& link, bool want) = 0;
 
  protected:
