@@ -734,6 +734,31 @@ TEST(Fabric, APeerThatTakesNothingIsGivenUpAtTheBound) {
   EXPECT_EQ(node.fabric().Stats().peers_lost, 1u);
 }
 
+// Over the stream the bound in time comes before the bound in bytes: nothing taken for 4 s while the window is shut.
+TEST(Fabric, AStoppedPeerThatHasNoRoomIsLostAndFoundAgain) {
+  TestNode parent(1, 1, "tcp");
+  ChildNode child(2, 1, parent, "tcp", true);
+  parent.Know(child.id(), 1, child.address());
+  ASSERT_TRUE(Pump({&parent}, [&] { return parent.IsUp(2); }));
+  child.Pause();
+  const auto begin = TestClock::now();
+  // More than the kernel holds for both ends, and far less than 256 MiB.
+  for (int i = 0; i < 32; ++i) ASSERT_TRUE(parent.fabric().Send(NodeId(2), 1, MessageBody(1u << 20)));
+  while (parent.downs.empty() && TestClock::now() - begin < kLong) {
+    if (parent.fabric().Progress() == 0) parent.Sleep(1'000);
+  }
+  ASSERT_EQ(parent.downs.size(), 1u);
+  EXPECT_GE(TestClock::now() - begin, milliseconds(3'900));
+  EXPECT_LT(TestClock::now() - begin, seconds(15));
+  EXPECT_NE(parent.downs[0].reason.find("timed out"), std::string::npos) << parent.downs[0].reason;
+  child.Resume();
+  ASSERT_TRUE(Pump({&parent}, [&] { return parent.IsUp(2); }));
+  parent.messages.clear();
+  ASSERT_TRUE(parent.fabric().Send(NodeId(2), 7, BodyOfText("still there")));
+  ASSERT_TRUE(Pump({&parent}, [&] { return !parent.messages.empty(); }));
+  EXPECT_EQ(parent.messages.back().type, 7);
+}
+
 // "127.0.0.1:port" of every TCP socket on which this process listens.
 std::vector<std::string> ListeningAddresses() {
   std::set<std::string> inodes;

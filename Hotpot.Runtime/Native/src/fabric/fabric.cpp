@@ -32,7 +32,8 @@
 // RemovePeer.
 //
 // What can still go wrong. A peer that is stopped but alive keeps its link until 256 MiB wait for it; membership must
-// judge it. A refusal because of key or version is told once by OnPeerDown, without an OnPeerUp before, so that the
+// judge it. Over the stream its link also ends when more waits than its kernel buffers and it takes nothing for 4 s: the
+// time-out that finds a machine without power counts a shut window as silence (ConfigureSocket). A refusal because of key or version is told once by OnPeerDown, without an OnPeerUp before, so that the
 // user learns why.
 #include "fabric/fabric.h"
 

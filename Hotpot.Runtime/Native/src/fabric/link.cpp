@@ -60,7 +60,8 @@ size_t MaxBytes(Link::State state) {
 }
 
 // A machine that loses power closes nothing. Probing after 1 s of silence every second and giving up after 3 finds it
-// in 4 s; the user time-out does the same while data is under way.
+// in 4 s; the user time-out does the same while data is under way. To that one a peer that answers, but has had no room
+// for 4 s, is lost as well.
 void ConfigureSocket(int fd) {
   const int on = 1, idle = 1, interval = 1, count = 3;
   const unsigned user_timeout_ms = 4000;
