@@ -17,9 +17,12 @@ public interface INodeGrain : IGrainWithStringKey
     [Alias("DropDataset")]
     Task DropDatasetAsync(DatasetId dataset);
 
-    /// <summary>Installs at most <see cref="ChunkMapPage.MaxEntries"/> entries; durable at a replica when it returns.</summary>
+    /// <summary>
+    /// Installs at most <see cref="ChunkMapPage.MaxEntries"/> entries; durable at a replica when it returns. False: the entries are for an earlier life of
+    /// the node, and nothing was installed.
+    /// </summary>
     [Alias("InstallMap")]
-    Task InstallMapAsync(DatasetId dataset, ulong version, ChunkEntry[] entries);
+    Task<bool> InstallMapAsync(DatasetId dataset, Incarnation incarnation, ChunkEntry[] entries);
 
     /// <summary>What this node holds of these chunks. A chunk it does not hold is left out.</summary>
     [Alias("GetChunkStates")]

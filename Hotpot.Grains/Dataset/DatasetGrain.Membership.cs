@@ -44,7 +44,7 @@ internal sealed partial class DatasetGrain
             LogJoined(node.Node, node.Incarnation, description.Name);
         }
         await ConfirmAsync();
-        await InstallAsync(node.Node, _map.Assigned);
+        await InstallAsync(node.Node, node.Incarnation, _map.Assigned);
     }
 
     public async Task NodeDiedAsync(NodeId node, Incarnation incarnation)

@@ -196,12 +196,13 @@ internal sealed partial class DatasetGrain(
     }
 
     private Task InstallOnMembersAsync(ChunkEntry[] entries) =>
-        Task.WhenAll(Members.Select(member => InstallAsync(member.Node, entries)));
+        Task.WhenAll(Members.Select(member => InstallAsync(member.Node, member.Incarnation, entries)));
 
-    private async Task InstallAsync(NodeId node, IEnumerable<ChunkEntry> entries)
+    /// <summary>Another life of the node than the member has not joined yet: it takes the whole map when it does, as one that has not opened the dataset.</summary>
+    private async Task InstallAsync(NodeId node, Incarnation incarnation, IEnumerable<ChunkEntry> entries)
     {
         foreach (ChunkEntry[] batch in entries.Chunk(ChunkMapPage.MaxEntries))
-            await CallMemberAsync(node, grain => grain.InstallMapAsync(Id, _map.Version, batch));
+            await CallMemberAsync(node, grain => grain.InstallMapAsync(Id, incarnation, batch));
     }
 
     /// <summary>Calls a member until it has answered, or it has no need to: it is dead, or it is a new life that has not joined yet.</summary>

@@ -42,8 +42,17 @@ internal sealed class NodeGrain(
         return Task.CompletedTask;
     }
 
-    public Task InstallMapAsync(DatasetId dataset, ulong version, ChunkEntry[] entries) =>
-        datasets.ApplyMapAsync(datasets.Get(dataset), entries);
+    public async Task<bool> InstallMapAsync(DatasetId dataset, Incarnation incarnation, ChunkEntry[] entries)
+    {
+        // What a map gives to an earlier life of this node is not this life's: what that one left undecided is settled before this one serves.
+        if (incarnation.CompareTo(engine.Identity.Incarnation) < 0)
+            return false;
+        if (incarnation != engine.Identity.Incarnation)
+            throw new NodeUnavailableException(
+                $"Incarnation {incarnation} of node {Self} was looked for and {engine.Identity.Incarnation} was found; try again when the membership has settled.");
+        await datasets.ApplyMapAsync(datasets.Get(dataset), entries);
+        return true;
+    }
 
     public Task<ChunkState[]> GetChunkStatesAsync(DatasetId dataset, ChunkIndex[] chunks)
     {

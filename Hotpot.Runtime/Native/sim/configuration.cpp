@@ -98,6 +98,21 @@ Changed Restore(const ChunkEntry& entry, uint64_t dataset, uint32_t degree, cons
   return Build(entry, entry.epoch + 1, entry.recovering, Counted(entry), joining);
 }
 
+Changed Migrate(const ChunkEntry& entry, NodeId to, uint32_t degree) {
+  if (!entry.owner || entry.recovering || entry.joining_mask) return std::nullopt;
+  if (!entry.Holds(to)) {
+    if (entry.replicas.size() >= HP_MAX_DEGREE) return std::nullopt;
+    return Build(entry, entry.epoch + 1, false, entry.replicas, {to});
+  }
+  if (to == entry.owner && entry.replicas.size() <= degree) return std::nullopt;
+  std::vector<NodeId> order{to};
+  for (NodeId n : entry.replicas)
+    if (n != to && n != entry.owner) order.push_back(n);
+  if (to != entry.owner) order.push_back(entry.owner);
+  if (order.size() > degree) order.resize(degree);
+  return Build(entry, entry.epoch + 1, true, order, {});
+}
+
 Changed Promote(const ChunkEntry& entry, NodeId node) {
   if (!entry.IsJoining(node)) return std::nullopt;
   std::vector<NodeId> counted = Counted(entry);

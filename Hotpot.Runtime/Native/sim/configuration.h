@@ -39,6 +39,7 @@ Changed Fence(const ChunkEntry& entry, const std::set<NodeId>& dead);
 Changed Return(const ChunkEntry& entry, NodeId node);
 Changed HandOver(const ChunkEntry& entry, NodeId leaving);
 Changed Restore(const ChunkEntry& entry, uint64_t dataset, uint32_t degree, const std::vector<NodeId>& candidates);
+Changed Migrate(const ChunkEntry& entry, NodeId to, uint32_t degree);
 Changed Promote(const ChunkEntry& entry, NodeId node);
 ChunkEntry Activate(const ChunkEntry& entry, NodeId owner);
 ChunkEntry Assign(uint64_t dataset, uint32_t chunk, NodeId owner, const std::vector<NodeId>& others, uint32_t degree);

@@ -146,17 +146,18 @@ Task<Unit> DatasetGrain::Confirm() {
 
 Task<Unit> DatasetGrain::InstallEverywhere(std::vector<ChunkEntry> entries) {
   std::vector<Task<Unit>> installs;
-  for (NodeId node : Members()) installs.push_back(Install(node, entries));
+  for (const MemberRecord& m : state_.members)
+    if (m.phase != MemberRecord::kDead) installs.push_back(Install(m.node, m.incarnation, entries));
   co_await WhenAll(world_, host_, std::move(installs));
   co_return Unit{};
 }
 
 // Calls a member until it has answered, or has no need to: it is dead, or it is a new life that has not joined yet.
-Task<Unit> DatasetGrain::Install(NodeId node, std::vector<ChunkEntry> entries) {
+Task<Unit> DatasetGrain::Install(NodeId node, Incarnation incarnation, std::vector<ChunkEntry> entries) {
   for (;;) {
     try {
       uint64_t id = id_;
-      std::function<Task<Unit>(Life&)> call = [id, entries](Life& life) { return InstallMap(life, id, entries); };
+      std::function<Task<Unit>(Life&)> call = [id, incarnation, entries](Life& life) { return InstallMap(life, id, incarnation, entries); };
       co_await world_.CallNode<Unit>(host_, node, call);
       co_return Unit{};
     } catch (const Error& error) {
@@ -227,7 +228,7 @@ Task<Unit> DatasetGrain::NodeJoined(NodeId node, Incarnation incarnation) {
   std::vector<ChunkEntry> all;
   for (const auto& entry : state_.map)
     if (entry) all.push_back(*entry);
-  co_await Install(node, std::move(all));
+  co_await Install(node, incarnation, std::move(all));
   co_return Unit{};
 }
 
@@ -263,6 +264,21 @@ Task<Unit> DatasetGrain::HandOver(NodeId node, Incarnation incarnation) {
       if (m.node == node) m.phase = MemberRecord::kLeaving;
   };
   co_await ChangeTo(std::move(changes), std::move(also));
+  co_return Unit{};
+}
+
+Task<Unit> DatasetGrain::Migrate(uint32_t chunk, uint64_t epoch, NodeId to) {
+  auto guard = co_await turn_();
+  std::vector<NodeId> usable = Usable();
+  if (std::find(usable.begin(), usable.end(), to) == usable.end()) co_return Unit{};
+  const std::optional<ChunkEntry>& entry = state_.map[chunk];
+  if (!entry || entry->epoch != epoch) co_return Unit{};
+  Changed next = hotpot::sim::Migrate(*entry, to, Description().degree);
+  if (!next) co_return Unit{};
+  world_.Trace("chunk %u of dataset %llu is to go to n%llu", chunk, static_cast<unsigned long long>(id_), static_cast<unsigned long long>(to.value));
+  std::vector<ChunkEntry> changes{*next};
+  Change nothing = [](DatasetState&) {};
+  co_await ChangeTo(std::move(changes), std::move(nothing));
   co_return Unit{};
 }
 

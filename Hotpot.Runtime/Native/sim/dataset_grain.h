@@ -52,6 +52,7 @@ class DatasetGrain {
   Task<Unit> NodeJoined(NodeId node, Incarnation incarnation);
   Task<Unit> NodeDied(NodeId node, Incarnation incarnation);
   Task<Unit> HandOver(NodeId node, Incarnation incarnation);
+  Task<Unit> Migrate(uint32_t chunk, uint64_t epoch, NodeId to);
   Task<DatasetHealth> Maintain();
   Task<std::vector<ChunkEntry>> AssignChunks(std::vector<uint32_t> chunks, NodeId committing, uint32_t min_degree);
   Task<std::vector<ChunkEntry>> GetEntries(std::vector<uint32_t> chunks);  // interleaves
@@ -87,7 +88,7 @@ class DatasetGrain {
   Task<Unit> Store(DatasetState next);
   Task<Unit> Confirm();
   Task<Unit> InstallEverywhere(std::vector<ChunkEntry> entries);
-  Task<Unit> Install(NodeId node, std::vector<ChunkEntry> entries);
+  Task<Unit> Install(NodeId node, Incarnation incarnation, std::vector<ChunkEntry> entries);
   Task<Unit> FenceMembers(std::vector<MemberRecord> dead);
 
   Task<bool> SettleDead();

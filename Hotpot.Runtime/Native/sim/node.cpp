@@ -170,7 +170,9 @@ Task<Unit> ApplyMap(Life& life, uint64_t dataset, std::vector<ChunkEntry> entrie
   co_return Unit{};
 }
 
-Task<Unit> InstallMap(Life& life, uint64_t dataset, std::vector<ChunkEntry> entries) {
+Task<Unit> InstallMap(Life& life, uint64_t dataset, Incarnation incarnation, std::vector<ChunkEntry> entries) {
+  if (incarnation < life.incarnation) co_return Unit{};
+  if (incarnation != life.incarnation) throw Error(HP_E_PEER_LOST);
   GetDataset(life, dataset);
   co_return co_await ApplyMap(life, dataset, std::move(entries));
 }

@@ -9,7 +9,7 @@ namespace hotpot::sim {
 void RunNode(World& world, Life& life);
 
 // INodeGrain
-Task<Unit> InstallMap(Life& life, uint64_t dataset, std::vector<ChunkEntry> entries);
+Task<Unit> InstallMap(Life& life, uint64_t dataset, Incarnation incarnation, std::vector<ChunkEntry> entries);
 std::vector<hp_chunk_state> ChunkStates(Life& life, uint64_t dataset);
 Task<hp_outcome> AskOutcome(Life& life, TxId tx, uint64_t dataset, uint32_t chunk, hp_ask question);
 Task<Unit> SettleHere(Life& life, TxId tx, bool commit);

@@ -55,6 +55,8 @@ class Scenario {
   Task<Unit> PartitionFor(NodeId a, NodeId b, Duration time);
   Task<Unit> FullFor(size_t slot, Duration time);
   Task<Unit> PoisonFor(size_t slot, Duration time);
+  Task<Unit> Migrator(Time until);
+  Task<Unit> AskToMigrate(Life& asking, Place place, uint64_t epoch, NodeId to);
   Task<Unit> Client(Life& life);
   Task<Unit> RunOne(Life& life, CommitOptions options, std::vector<Place> places);
   Task<Unit> Reader(Life& life);
@@ -348,6 +350,32 @@ Task<Unit> Scenario::GracefulStop(Life& life) {
   co_return Unit{};
 }
 
+// ChunkMigrator, for users that change their minds all the time.
+Task<Unit> Scenario::Migrator(Time until) {
+  Random& random = world_.random;
+  while (world_.scheduler.now() < until) {
+    co_await god_.For(random.Between(Duration(5ms), Duration(120ms)));
+    std::vector<Life*> ready = ReadyLives();
+    if (ready.empty()) continue;
+    Place place = random.Pick(places_);
+    const auto& stored = DatasetGrain::Stored(world_, place.dataset);
+    if (place.chunk >= stored.size() || !stored[place.chunk]) continue;
+    Spawn(AskToMigrate(*random.Pick(ready), place, stored[place.chunk]->epoch, random.Pick(ready)->node));
+  }
+  co_return Unit{};
+}
+
+Task<Unit> Scenario::AskToMigrate(Life& asking, Place place, uint64_t epoch, NodeId to) {
+  uint32_t chunk = place.chunk;
+  std::function<Task<Unit>(DatasetGrain&)> call = [chunk, epoch, to](DatasetGrain& grain) { return grain.Migrate(chunk, epoch, to); };
+  try {
+    co_await world_.CallGrain<Unit>(asking, place.dataset, std::move(call));
+  } catch (const Error&) {
+    // Asked for again, or not: nothing depends on it.
+  }
+  co_return Unit{};
+}
+
 Task<Unit> Scenario::Chaos(Time until) {
   Random& random = world_.random;
   Duration gap = random.Between(Duration(20ms), Duration(300ms));
@@ -509,6 +537,7 @@ Task<Unit> Scenario::Check(const char* when) {
 Task<Unit> Scenario::Main() {
   Random& random = world_.random;
   Time until = world_.scheduler.now() + chaos_;
+  if (options_.migrate) Spawn(Migrator(until));
   co_await Chaos(until);
   world_.Trace("the faults are over");
   world_.calm = true;

@@ -115,6 +115,7 @@ struct Options {
   uint64_t seed = 0;
   bool trace = false;
   bool strict = false;  // reports known weaknesses too
+  bool migrate = false;  // owners ask all the time that chunks go to other nodes
   Plant plant = Plant::kNone;
 };
 

@@ -191,4 +191,50 @@ TEST_F(Settling, ASynchronisationDoesNotWaitForAnUndecidedTransactionForEver) {
   EXPECT_EQ(synchronise(), HP_OK);
 }
 
+// What was prepared before a replica joined commits after it: everybody who has fetched the page since must hear of it, the joining one too.
+TEST(EpochOfARecord, ACommitPreparedBeforeAReplicaJoinedReachesWhoeverFetchedSince) {
+  Cluster c(4, {}, 64 * kMiB, 2);
+  c.Assign(0, {0, 1});
+  hp_error error{};
+  hp_tx* tx = nullptr;
+  hp_txid id{};
+  const uint64_t value = 0x77;
+  ASSERT_EQ(hp_tx_create(c[0].engine(), &tx, &id, &error), HP_OK);
+  ASSERT_EQ(hp_tx_write(c[0].engine(), tx, kDataset, 8, &value, sizeof value, &error), HP_OK);
+  uint64_t staged = c[0].NextToken(), prepared = c[0].NextToken(), committed = c[0].NextToken();
+  ASSERT_EQ(hp_tx_stage(c[0].engine(), tx, kDataset, c[0].id(), staged, &error), HP_OK) << error.message;
+  ASSERT_EQ(c[0].Wait(staged).status, HP_OK);
+  ASSERT_EQ(hp_owner_prepare(c[0].engine(), id, kDataset, 0, 2, 2000, prepared), HP_OK);
+  ASSERT_EQ(c[0].Wait(prepared).status, HP_OK);
+  c.Install(c.Entry(0, 2, {0, 1, 2}, HP_CHUNK_ACTIVE, 4));
+  for (size_t node : {2u, 3u}) EXPECT_EQ(c[node].Read(8, 1)[0], std::byte{0}) << node;
+  ASSERT_EQ(hp_owner_commit(c[0].engine(), id, kDataset, committed), HP_OK);
+  ASSERT_EQ(c[0].Wait(committed).status, HP_OK);
+  for (size_t node : {0u, 1u, 2u, 3u}) EXPECT_EQ(c[node].Read(8, 1)[0], std::byte{0x77}) << node;
+  hp_tx_destroy(c[0].engine(), tx);
+}
+
+// A copy that was replayed may lack what its former life left undecided.
+TEST(EpochOfARecord, ARestartedOwnerIsNoSourceBeforeItIsAnnounced) {
+  Cluster c(2, {}, 64 * kMiB, 1);
+  c.Assign(0, {0});
+  const uint64_t value = 1;
+  ASSERT_EQ(c.Write(0, 0, &value, sizeof value).status, HP_OK);
+  c.Install(c.Entry(0, 2, {0, 1}, HP_CHUNK_ACTIVE, 2));
+  uint64_t incarnation = c[0].info().incarnation;
+  c[0].Crash();
+  hp_peer_remove(c[1].engine(), c[0].id(), incarnation);
+  c[0].Start();
+  c.Connect();
+  c.Open(c[0]);
+  auto synchronise = [&] {
+    uint64_t token = c[1].NextToken();
+    EXPECT_EQ(hp_chunk_sync(c[1].engine(), kDataset, 0, c[0].id(), token), HP_OK);
+    return c[1].Wait(token).status;
+  };
+  EXPECT_EQ(synchronise(), HP_E_BUSY);
+  c.Install(c.Entry(0, 3, {0, 1}, HP_CHUNK_ACTIVE, 2));
+  EXPECT_EQ(synchronise(), HP_OK);
+}
+
 }  // namespace

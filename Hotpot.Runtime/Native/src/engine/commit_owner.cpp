@@ -359,14 +359,19 @@ void Engine::StartCommit(Dataset& ds, TxKey key, OwnedTx& tx) {
   uint64_t own = OwnNumber(tx.record);
   std::unordered_set<NodeId> sharers;
   const NodeId commit_node(key.tx.node);
+  // Replicas have the record, except those that joined after the prepare: they are synchronised after this commit, and till then share pages like anybody.
+  auto has_record = [&](const ParsedPart& part, NodeId node) {
+    const ChunkConfig& config = ds.At(part.chunk).config;
+    return config.HasReplica(node) && (part.epoch == config.epoch || !config.IsJoining(node));
+  };
   for (const ParsedPart& part : tx.record.parts()) {
     Chunk& chunk = ds.At(part.chunk);
     PeerSet set = 0;
     for (const ParsedPage& page : part.pages) set |= chunk.pages[page.page].sharers;
     for (PeerIndex i = 1; i < peers_.size(); i++)
-      if (set >> i & 1 && !chunk.config.HasReplica(peers_[i].node)) sharers.insert(peers_[i].node);
+      if (set >> i & 1 && !has_record(part, peers_[i].node)) sharers.insert(peers_[i].node);
     CountUse(ds, chunk, commit_node, part.pages.size());
-    if ((tx.record.flags() & kRecordFromView) && commit_node != self_ && !chunk.config.HasReplica(commit_node)) sharers.insert(commit_node);
+    if ((tx.record.flags() & kRecordFromView) && commit_node != self_ && !has_record(part, commit_node)) sharers.insert(commit_node);
     if (Status s = ApplyPart(ds, part, own); !s.ok()) {
       std::fprintf(stderr, "hotpot: a committed record cannot be shown: %s\n", s.message.c_str());
       std::abort();  // going on would serve bytes that lack an acknowledged commit; the log has it, a restart replays it
@@ -386,7 +391,7 @@ void Engine::StartCommit(Dataset& ds, TxKey key, OwnedTx& tx) {
   for (NodeId s : sharers) {
     Peer* p = FindPeer(s);
     if (!p || !p->incarnation) continue;
-    auto wanted = [&](const ParsedPart& part) { return !ds.At(part.chunk).config.HasReplica(s); };
+    auto wanted = [&](const ParsedPart& part) { return !has_record(part, s); };
     MessageBody body;
     Writer w(&body);
     w.Put(MessageHead{ds.id.value, 0, 0, 0, 0});

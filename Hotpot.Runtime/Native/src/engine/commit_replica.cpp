@@ -284,8 +284,9 @@ void Engine::OnPush(NodeId peer, const MessageHead& head, Reader reader) {
     }
     for (const ParsedPart& part : record.parts()) {
       Chunk& chunk = ds.At(part.chunk);
-      // Of another epoch: whatever was cached in that epoch is gone here, so there is nothing to update.
-      if (part.epoch != chunk.config.epoch || chunk.config.owner != peer || chunk.held) {
+      // From a former owner, or of an epoch that is news here: what was cached from it goes, or is gone, with the change. An earlier epoch of an owner that stays
+      // one (a replica joined) is told in line with the pages that it has sent since, so those lack it.
+      if (part.epoch > chunk.config.epoch || chunk.config.owner != peer || (chunk.held && chunk.complete)) {
         stats_.refused_stale++;
         // Our own bytes are committed all the same: the base of what we still hold privately has them now.
         if (OwnNumber(record) != 0)

@@ -30,6 +30,8 @@ Status Engine::Sync(DatasetId id, ChunkIndex index, NodeId source, uint64_t toke
   if (index.value >= ds->chunk_count()) return Status::Error(HP_E_RANGE, "The chunk lies beyond the end of dataset " + ds->name + ".");
   Chunk& chunk = ds->At(index);
   if (!chunk.held) return Status::Error(HP_E_INVALID, "This node is no replica of the chunk; install the map that makes it one first.");
+  if (!chunk.config.Announced())
+    return Status::Error(HP_E_BUSY, "This node has restarted and the dataset does not know it yet; synchronise the chunk when the node has joined.");
   if (Congestion() != HP_OK) return Status::Error(HP_E_BUSY, "This node's redo log or front is full until a checkpoint is done; synchronise the chunk later.");
   if (source == self_) return Status::Error(HP_E_INVALID, "A chunk cannot be synchronised from itself.");
   // What was prepared here and never decided belongs to the past of this copy; the source's pages replace it.
@@ -88,7 +90,7 @@ void Engine::OnSync(NodeId peer, const MessageHead& head, Reader reader) {
     stats_.refused_stale++;
     return refuse(HP_E_STALE_EPOCH);
   }
-  if (!chunk.held || !chunk.complete) return refuse(HP_E_BUSY);
+  if (!chunk.held || !chunk.complete || !chunk.config.Announced()) return refuse(HP_E_BUSY);
   SyncOut out{peer, head.request, ds.id, chunk.index, chunk.config.epoch, Now() + kSyncPatience, std::vector<std::array<uint64_t, 2>>(count)};
   std::memcpy(out.digests.data(), digests.data(), digests.size());
   chunk.sync_holds++;
