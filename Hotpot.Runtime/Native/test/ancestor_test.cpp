@@ -41,13 +41,9 @@ TEST(AncestorDefect, No06ErrorPathsLeakedBuffersAndDereferencedNull) {
   std::vector<std::byte> bytes(kMiB);
   auto refuse = [&](int times) {
     for (int i = 0; i < times; i++) {
-      hp_tx* tx = nullptr;
-      hp_txid id{};
-      hp_error error{};
-      ASSERT_EQ(hp_tx_create(c[1].engine(), &tx, &id, &error), HP_OK);
-      ASSERT_EQ(hp_tx_write(c[1].engine(), tx, kDataset, 0, bytes.data(), bytes.size(), &error), HP_OK);
-      ASSERT_EQ(c.CommitTx(1, tx, id, 0, /*min_degree=*/3).status, HP_E_DEGREE);
-      hp_tx_destroy(c[1].engine(), tx);
+      Tx tx(c[1]);
+      ASSERT_EQ(tx.Write(0, bytes.data(), bytes.size()), HP_OK);
+      ASSERT_EQ(c.CommitTx(tx, 0, /*min_degree=*/3).status, HP_E_DEGREE);
     }
   };
   refuse(20);  // what is kept for good is there now
@@ -72,18 +68,14 @@ TEST(AncestorDefect, No09ARetriedCommitReusedAnIdAlreadyGivenAway) {
   uint64_t last = 0, value = 0;
   for (uint64_t life = 1; life <= 3; life++) {
     for (int i = 0; i < 50; i++) {
-      hp_tx* tx = nullptr;
-      hp_txid id{};
-      hp_error error{};
-      ASSERT_EQ(hp_tx_create(c[0].engine(), &tx, &id, &error), HP_OK);
-      EXPECT_GT(id.sequence, last) << "in life " << life;
-      last = id.sequence;
+      Tx tx(c[0]);
+      EXPECT_GT(tx.id().sequence, last) << "in life " << life;
+      last = tx.id().sequence;
       value++;
-      ASSERT_EQ(hp_tx_write(c[0].engine(), tx, kDataset, 0, &value, sizeof value, &error), HP_OK);
+      ASSERT_EQ(tx.Write(0, &value, sizeof value), HP_OK);
       if (i % 2 == 0) {
-        ASSERT_EQ(c.CommitTx(0, tx, id).status, HP_OK);
+        ASSERT_EQ(c.CommitTx(tx).status, HP_OK);
       }
-      hp_tx_destroy(c[0].engine(), tx);
     }
     c[0].Stop();
     c[0].Start();

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -154,6 +155,81 @@ class Node {
   std::map<uint64_t, hp_completion> completions_;
 };
 
+// One transaction, step by step as its commit node takes it. A step that ends in a completion waits for it and returns its status.
+class Tx {
+ public:
+  explicit Tx(Node& commit_node, uint64_t dataset = kDataset) : cn_(commit_node), dataset_(dataset) {
+    EXPECT_EQ(hp_tx_create(cn_.engine(), &tx_, &id_, &error_), HP_OK) << error_.message;
+  }
+  ~Tx() { Release(); }
+  Tx(const Tx&) = delete;
+  Tx& operator=(const Tx&) = delete;
+
+  // What the view stores, in these ranges or everywhere.
+  int32_t Collect(const std::vector<hp_range>& ranges = {}) {
+    return hp_tx_collect(cn_.engine(), tx_, dataset_, ranges.data(), static_cast<uint32_t>(ranges.size()), &collected_, &error_);
+  }
+  int32_t Write(uint64_t offset, const void* from, uint64_t length) { return hp_tx_write(cn_.engine(), tx_, dataset_, offset, from, length, &error_); }
+  std::vector<hp_tx_part> Parts() {
+    uint32_t count = 0;
+    hp_tx_parts(cn_.engine(), tx_, nullptr, &count);
+    std::vector<hp_tx_part> parts(count);
+    hp_tx_parts(cn_.engine(), tx_, parts.data(), &count);
+    return parts;
+  }
+  int32_t Stage(uint64_t owner) {
+    uint64_t token = cn_.NextToken();
+    int32_t s = hp_tx_stage(cn_.engine(), tx_, dataset_, owner, token, &error_);
+    return s == HP_OK ? cn_.Wait(token).status : s;
+  }
+  int32_t Prepare(Node& owner, uint32_t min_degree = 1, uint32_t flags = 0, uint32_t wait_ms = 2000) {
+    uint64_t token = owner.NextToken();
+    EXPECT_EQ(hp_owner_prepare(owner.engine(), id_, dataset_, flags, min_degree, wait_ms, token), HP_OK);
+    hp_completion c = owner.Wait(token);
+    degree_ = c.degree;
+    return c.status;
+  }
+  int32_t StageAndPrepare(Node& owner, uint32_t min_degree = 1) {
+    int32_t s = Stage(owner.id());
+    return s == HP_OK ? Prepare(owner, min_degree) : s;
+  }
+  int32_t Commit(Node& owner) {
+    uint64_t token = owner.NextToken();
+    EXPECT_EQ(hp_owner_commit(owner.engine(), id_, dataset_, token), HP_OK);
+    return owner.Wait(token).status;
+  }
+  int32_t Abort(Node& owner) {
+    uint64_t token = owner.NextToken();
+    EXPECT_EQ(hp_owner_abort(owner.engine(), id_, dataset_, token), HP_OK);
+    return owner.Wait(token).status;
+  }
+  uint32_t Outcome(Node& participant, hp_ask how) {
+    uint32_t outcome = 99;
+    EXPECT_EQ(hp_tx_outcome(participant.engine(), id_, dataset_, 0, how, &outcome), HP_OK);
+    return outcome;
+  }
+  // The commit node lets go of it, whatever its owners have of it.
+  void Release() {
+    if (tx_) hp_tx_destroy(cn_.engine(), tx_);
+    tx_ = nullptr;
+  }
+
+  hp_tx* handle() const { return tx_; }
+  hp_txid id() const { return id_; }
+  const char* error() const { return error_.message; }
+  uint64_t collected() const { return collected_; }  // bytes
+  uint32_t degree() const { return degree_; }        // of the last prepare
+
+ private:
+  Node& cn_;
+  const uint64_t dataset_;
+  hp_tx* tx_ = nullptr;
+  hp_txid id_{};
+  hp_error error_{};
+  uint64_t collected_ = 0;
+  uint32_t degree_ = 0;
+};
+
 class Cluster {
  public:
   explicit Cluster(size_t nodes, NodeOptions options = {}, uint64_t size = 64 * kMiB, uint32_t degree = 3) : size_(size), degree_(degree) {
@@ -220,68 +296,33 @@ class Cluster {
     return nullptr;
   }
   // What the committer does: parts, stage, prepare all, commit all.
-  Result CommitTx(size_t cn, hp_tx* tx, hp_txid id, uint32_t flags = 0, uint32_t min_degree = 1, uint32_t wait_ms = 2000) {
-    Node& n = *nodes_[cn];
-    uint32_t count = 0;
-    hp_tx_parts(n.engine(), tx, nullptr, &count);
-    std::vector<hp_tx_part> parts(count);
-    hp_tx_parts(n.engine(), tx, parts.data(), &count);
-    std::map<uint64_t, uint32_t> owners;
-    for (auto& p : parts) owners[p.owner] += p.pages;
+  Result CommitTx(Tx& tx, uint32_t flags = 0, uint32_t min_degree = 1, uint32_t wait_ms = 2000) {
+    std::set<uint64_t> owners;
+    for (const hp_tx_part& p : tx.Parts()) owners.insert(p.owner);
     Result result;
-    for (auto& [owner, pages] : owners) {
-      uint64_t token = n.NextToken();
-      hp_error error{};
-      int32_t s = hp_tx_stage(n.engine(), tx, kDataset, owner, token, &error);
-      if (s == HP_OK) s = n.Wait(token).status;
-      if (s != HP_OK) result.status = s;
-    }
-    for (auto& [owner, pages] : owners) {
+    for (uint64_t owner : owners)
+      if (int32_t s = tx.Stage(owner); s != HP_OK) result.status = s;
+    for (uint64_t owner : owners) {
       if (result.status != HP_OK) break;
-      Node& o = *ById(owner);
-      uint64_t token = o.NextToken();
-      hp_owner_prepare(o.engine(), id, kDataset, flags, min_degree, wait_ms, token);
-      hp_completion c = o.Wait(token);
-      result.status = c.status;
-      result.degree = c.degree;
+      result.status = tx.Prepare(*ById(owner), min_degree, flags, wait_ms);
+      result.degree = tx.degree();
     }
-    for (auto& [owner, pages] : owners) {
-      Node* o = ById(owner);
-      if (!o) continue;
-      uint64_t token = o->NextToken();
-      if (result.status == HP_OK) {
-        hp_owner_commit(o->engine(), id, kDataset, token);
-        hp_completion c = o->Wait(token);
-        EXPECT_EQ(c.status, HP_OK);
-      } else {
-        hp_owner_abort(o->engine(), id, kDataset, token);
-        EXPECT_EQ(o->Wait(token).status, HP_OK);
+    for (uint64_t owner : owners) {
+      if (Node* o = ById(owner)) {
+        EXPECT_EQ(result.status == HP_OK ? tx.Commit(*o) : tx.Abort(*o), HP_OK);
       }
     }
     return result;
   }
   Result Commit(size_t cn, std::vector<hp_range> ranges = {}, uint32_t flags = 0, uint32_t min_degree = 1) {
-    hp_tx* tx = nullptr;
-    hp_txid id{};
-    hp_error error{};
-    uint64_t bytes = 0;
-    EXPECT_EQ(hp_tx_create(nodes_[cn]->engine(), &tx, &id, &error), HP_OK);
-    int32_t s = hp_tx_collect(nodes_[cn]->engine(), tx, kDataset, ranges.data(), static_cast<uint32_t>(ranges.size()), &bytes, &error);
-    Result r{s, 0};
-    if (s == HP_OK && bytes > 0) r = CommitTx(cn, tx, id, flags, min_degree);
-    hp_tx_destroy(nodes_[cn]->engine(), tx);
-    return r;
+    Tx tx(*nodes_[cn]);
+    if (int32_t s = tx.Collect(ranges); s != HP_OK || tx.collected() == 0) return {s, 0};
+    return CommitTx(tx, flags, min_degree);
   }
   Result Write(size_t cn, uint64_t offset, const void* from, uint64_t length) {
-    hp_tx* tx = nullptr;
-    hp_txid id{};
-    hp_error error{};
-    EXPECT_EQ(hp_tx_create(nodes_[cn]->engine(), &tx, &id, &error), HP_OK);
-    int32_t s = hp_tx_write(nodes_[cn]->engine(), tx, kDataset, offset, from, length, &error);
-    Result r{s, 0};
-    if (s == HP_OK) r = CommitTx(cn, tx, id);
-    hp_tx_destroy(nodes_[cn]->engine(), tx);
-    return r;
+    Tx tx(*nodes_[cn]);
+    if (int32_t s = tx.Write(offset, from, length); s != HP_OK) return {s, 0};
+    return CommitTx(tx);
   }
 
  private:

@@ -90,16 +90,13 @@ TEST(Engine, ADiscardBetweenCollectAndApplyDoesNotBringOldBytesBack) {
   c.Assign(0, {1, 0});
   std::byte* a = c[0].Map();
   At<uint32_t>(a, 100) = 1;
-  hp_tx* tx = nullptr;
-  hp_txid id{};
+  Tx tx(c[0]);
   hp_error error{};
-  uint64_t bytes = 0;
-  ASSERT_EQ(hp_tx_create(c[0].engine(), &tx, &id, &error), HP_OK);
-  ASSERT_EQ(hp_tx_collect(c[0].engine(), tx, kDataset, nullptr, 0, &bytes, &error), HP_OK);
+  ASSERT_EQ(tx.Collect(), HP_OK);
   ASSERT_EQ(hp_discard(c[0].engine(), kDataset, nullptr, 0, &error), HP_OK);
   At<uint32_t>(a, 200) = 2;  // a private page anew, without the bytes of the commit under way
-  ASSERT_EQ(c.CommitTx(0, tx, id).status, HP_OK);
-  hp_tx_destroy(c[0].engine(), tx);
+  ASSERT_EQ(c.CommitTx(tx).status, HP_OK);
+  tx.Release();
   ASSERT_EQ(c.Commit(0).status, HP_OK);
   for (size_t n = 0; n < 2; n++) {
     uint32_t v[2];
@@ -115,15 +112,11 @@ TEST(Engine, AStoreOfTheOldValueDuringACommitIsAStore) {
   c.Assign(0, {1, 0});
   std::byte* a = c[0].Map();
   At<uint32_t>(a, 100) = 1;
-  hp_tx* tx = nullptr;
-  hp_txid id{};
-  hp_error error{};
-  uint64_t bytes = 0;
-  ASSERT_EQ(hp_tx_create(c[0].engine(), &tx, &id, &error), HP_OK);
-  ASSERT_EQ(hp_tx_collect(c[0].engine(), tx, kDataset, nullptr, 0, &bytes, &error), HP_OK);
+  Tx tx(c[0]);
+  ASSERT_EQ(tx.Collect(), HP_OK);
   At<uint32_t>(a, 100) = 0;
-  ASSERT_EQ(c.CommitTx(0, tx, id).status, HP_OK);
-  hp_tx_destroy(c[0].engine(), tx);
+  ASSERT_EQ(c.CommitTx(tx).status, HP_OK);
+  tx.Release();
   EXPECT_EQ(At<uint32_t>(a, 100), 0u);
   EXPECT_EQ(c[1].Read(100, 1)[0], std::byte{1});
   ASSERT_EQ(c.Commit(0).status, HP_OK);
@@ -135,17 +128,13 @@ TEST(Engine, AStoreOfTheOldValueDuringACommitSurvivesAForeignCommit) {
   c.Assign(0, {1, 0});
   std::byte* a = c[0].Map();
   At<uint32_t>(a, 100) = 1;
-  hp_tx* tx = nullptr;
-  hp_txid id{};
-  hp_error error{};
-  uint64_t bytes = 0;
-  ASSERT_EQ(hp_tx_create(c[0].engine(), &tx, &id, &error), HP_OK);
-  ASSERT_EQ(hp_tx_collect(c[0].engine(), tx, kDataset, nullptr, 0, &bytes, &error), HP_OK);
+  Tx tx(c[0]);
+  ASSERT_EQ(tx.Collect(), HP_OK);
   At<uint32_t>(a, 100) = 0;  // the page looks as if nothing had been stored, but the commit under way says otherwise
   uint32_t two = 2;
   ASSERT_EQ(c.Write(1, 200, &two, sizeof two).status, HP_OK);
-  ASSERT_EQ(c.CommitTx(0, tx, id).status, HP_OK);
-  hp_tx_destroy(c[0].engine(), tx);
+  ASSERT_EQ(c.CommitTx(tx).status, HP_OK);
+  tx.Release();
   EXPECT_EQ(At<uint32_t>(a, 100), 0u);
   ASSERT_EQ(c.Commit(0).status, HP_OK);
   EXPECT_EQ(c[1].Read(100, 1)[0], std::byte{0});
@@ -158,16 +147,12 @@ TEST(Engine, APageThatACommitLeftCleanShowsWhatOthersCommittedMeanwhile) {
   c.Assign(0, {1, 0});
   std::byte* a = c[0].Map();
   At<uint32_t>(a, 100) = 1;
-  hp_tx* tx = nullptr;
-  hp_txid id{};
-  hp_error error{};
-  uint64_t bytes = 0;
-  ASSERT_EQ(hp_tx_create(c[0].engine(), &tx, &id, &error), HP_OK);
-  ASSERT_EQ(hp_tx_collect(c[0].engine(), tx, kDataset, nullptr, 0, &bytes, &error), HP_OK);
+  Tx tx(c[0]);
+  ASSERT_EQ(tx.Collect(), HP_OK);
   At<uint32_t>(a, 100) = 0;
   uint32_t two = 2;
   ASSERT_EQ(c.Write(1, 200, &two, sizeof two).status, HP_OK);
-  hp_tx_destroy(c[0].engine(), tx);  // given up before anything was staged
+  tx.Release();  // given up before anything was staged
   EXPECT_EQ(At<uint32_t>(a, 200), 2u) << "nothing is stored in the page that is not committed";
   EXPECT_EQ(c[0].Stats().twins, 0u);
 }
@@ -255,19 +240,16 @@ TEST(Engine, WritesOfOneTransactionThatMeetAreMergedInTheirOrder) {
   std::mt19937_64 random(3);
   std::vector<std::byte> want(5 * 4096);
   for (int round = 0; round < 40; round++) {
-    hp_tx* tx = nullptr;
-    hp_txid id{};
-    hp_error error{};
-    ASSERT_EQ(hp_tx_create(c[0].engine(), &tx, &id, &error), HP_OK);
+    Tx tx(c[0]);
     for (int i = 0; i < 12; i++) {
       std::vector<std::byte> bytes(random() % 3000 + 1);
       for (auto& b : bytes) b = static_cast<std::byte>(random());
       uint64_t offset = random() % (want.size() - bytes.size());
-      ASSERT_EQ(hp_tx_write(c[0].engine(), tx, kDataset, offset, bytes.data(), bytes.size(), &error), HP_OK);
+      ASSERT_EQ(tx.Write(offset, bytes.data(), bytes.size()), HP_OK);
       std::copy(bytes.begin(), bytes.end(), want.begin() + static_cast<ptrdiff_t>(offset));
     }
-    ASSERT_EQ(c.CommitTx(0, tx, id).status, HP_OK);
-    hp_tx_destroy(c[0].engine(), tx);
+    ASSERT_EQ(c.CommitTx(tx).status, HP_OK);
+    tx.Release();
     for (size_t n = 0; n < 2; n++) ASSERT_EQ(c[n].Read(0, want.size()), want) << "round " << round;
   }
 }
@@ -495,23 +477,20 @@ TEST(Engine, ACommitWaitsForASharerUntilItIsDeclaredDead) {
   uint64_t id = c[1].id(), incarnation = c[1].info().incarnation;
   c[1].Stop();
   Eventually("the link is down", [&] { return hp_peer_connected(c[0].engine(), id) != 1; });
-  hp_tx* tx = nullptr;
-  hp_txid txid{};
+  Tx tx(c[0]);
   hp_error error{};
   value = 2;
-  ASSERT_EQ(hp_tx_create(c[0].engine(), &tx, &txid, &error), HP_OK);
-  ASSERT_EQ(hp_tx_write(c[0].engine(), tx, kDataset, 0, &value, sizeof value, &error), HP_OK);
+  ASSERT_EQ(tx.Write(0, &value, sizeof value), HP_OK);
   uint64_t staged = c[0].NextToken(), prepared = c[0].NextToken(), committed = c[0].NextToken();
-  ASSERT_EQ(hp_tx_stage(c[0].engine(), tx, kDataset, c[0].id(), staged, &error), HP_OK);
-  hp_owner_prepare(c[0].engine(), txid, kDataset, 0, 1, 1000, prepared);
-  hp_owner_commit(c[0].engine(), txid, kDataset, committed);
+  ASSERT_EQ(hp_tx_stage(c[0].engine(), tx.handle(), kDataset, c[0].id(), staged, &error), HP_OK);
+  hp_owner_prepare(c[0].engine(), tx.id(), kDataset, 0, 1, 1000, prepared);
+  hp_owner_commit(c[0].engine(), tx.id(), kDataset, committed);
   ASSERT_EQ(c[0].Wait(prepared).status, HP_OK);
   // It is decided and shown here, and does not return: the sharer might live and show the old value.
   EXPECT_EQ(c[0].Read(0, 8)[0], std::byte{2});
   EXPECT_FALSE(c[0].Arrives(committed, 100ms));
   hp_peer_remove(c[0].engine(), id, incarnation);
   EXPECT_EQ(c[0].Wait(committed).status, HP_OK);
-  hp_tx_destroy(c[0].engine(), tx);
 }
 
 TEST(Engine, FewerReplicasThanAskedIsAnErrorAndNothingIsKept) {
@@ -531,16 +510,12 @@ TEST(Engine, MisuseIsRefusedWithASentence) {
   EXPECT_EQ(hp_read(c[0].engine(), kDataset, 64 * kMiB - 8, 16, buffer, 100, &error), HP_E_RANGE);
   EXPECT_NE(std::string(error.message).find("outside"), std::string::npos);
   EXPECT_EQ(hp_read(c[0].engine(), 99, 0, 16, buffer, 100, &error), HP_E_NOT_FOUND);
-  hp_tx* tx = nullptr;
-  hp_txid id{};
-  uint64_t bytes = 0;
-  ASSERT_EQ(hp_tx_create(c[0].engine(), &tx, &id, &error), HP_OK);
-  EXPECT_EQ(hp_tx_collect(c[0].engine(), tx, kDataset, nullptr, 0, &bytes, &error), HP_E_NOT_MAPPED);
+  Tx tx(c[0]);
+  EXPECT_EQ(tx.Collect(), HP_E_NOT_MAPPED);
   std::byte* a = c[0].Map();
   EXPECT_EQ(hp_read(c[0].engine(), kDataset, 0, 16, a, 100, &error), HP_E_BUFFER_IN_VIEW);
   std::vector<std::byte> much(33 * kMiB);
-  EXPECT_EQ(hp_tx_write(c[0].engine(), tx, kDataset, 0, much.data(), much.size(), &error), HP_E_LIMIT);
-  hp_tx_destroy(c[0].engine(), tx);
+  EXPECT_EQ(tx.Write(0, much.data(), much.size()), HP_E_LIMIT);
 }
 
 TEST(Engine, RandomMissesOfManyThreadsOnTwoNodesAreShort) {

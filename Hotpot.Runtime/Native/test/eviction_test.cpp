@@ -52,18 +52,12 @@ struct Big {
   void Fill() {
     for (uint32_t chunk = 0; chunk < kChunks; chunk++) {
       Cluster::Result r = Patiently([&] {
-        Node& n = cluster[chunk % 2];
-        hp_tx* tx = nullptr;
-        hp_txid id{};
-        hp_error error{};
-        EXPECT_EQ(hp_tx_create(n.engine(), &tx, &id, &error), HP_OK);
+        Tx tx(cluster[chunk % 2]);
         for (uint64_t p = chunk * kChunkPages; p < (chunk + 1) * kChunkPages; p++) {
           uint64_t word = Word(p);
-          EXPECT_EQ(hp_tx_write(n.engine(), tx, kDataset, p * kPage + 8, &word, sizeof word, &error), HP_OK) << error.message;
+          EXPECT_EQ(tx.Write(p * kPage + 8, &word, sizeof word), HP_OK) << tx.error();
         }
-        Cluster::Result result = cluster.CommitTx(chunk % 2, tx, id, 0, 2);
-        hp_tx_destroy(n.engine(), tx);
-        return result;
+        return cluster.CommitTx(tx, 0, 2);
       });
       ASSERT_EQ(r.status, HP_OK) << "chunk " << chunk;
       for (size_t n = 0; n < 2; n++) ASSERT_LE(FrontBytes(cluster[n]), kBound) << "node " << n << " chunk " << chunk;

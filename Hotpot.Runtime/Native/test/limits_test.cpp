@@ -17,41 +17,12 @@ uint64_t HeapBytes() {
   return info.uordblks + info.hblkhd;
 }
 
-struct Tx {
-  explicit Tx(Node& node) : n(node) {
-    EXPECT_EQ(hp_tx_create(n.engine(), &tx, &id, &error), HP_OK) << error.message;
-  }
-  ~Tx() { hp_tx_destroy(n.engine(), tx); }
-  Tx(const Tx&) = delete;
-  Tx& operator=(const Tx&) = delete;
-  int32_t Write(uint64_t offset, const void* from, uint64_t length) { return hp_tx_write(n.engine(), tx, kDataset, offset, from, length, &error); }
-  int32_t Stage(uint64_t owner) {
-    uint64_t token = n.NextToken();
-    int32_t s = hp_tx_stage(n.engine(), tx, kDataset, owner, token, &error);
-    return s == HP_OK ? n.Wait(token).status : s;
-  }
-  int32_t Prepare(Node& owner) {
-    uint64_t token = owner.NextToken();
-    int32_t s = hp_owner_prepare(owner.engine(), id, kDataset, 0, 1, 2000, token);
-    return s == HP_OK ? owner.Wait(token).status : s;
-  }
-  int32_t Abort(Node& owner) {
-    uint64_t token = owner.NextToken();
-    int32_t s = hp_owner_abort(owner.engine(), id, kDataset, token);
-    return s == HP_OK ? owner.Wait(token).status : s;
-  }
-  Node& n;
-  hp_tx* tx = nullptr;
-  hp_txid id{};
-  hp_error error{};
-};
-
 TEST(Limits, ATransactionCarries32MiB) {
   Cluster c(1, {}, 64 * kMiB, 1);
   std::vector<std::byte> bytes(HP_MAX_TX_BYTES);
   Tx beyond(c[0]);
   EXPECT_EQ(beyond.Write(0, bytes.data(), bytes.size()), HP_E_LIMIT) << "with its heads it is more";
-  EXPECT_NE(std::string(beyond.error.message).find("32 MiB"), std::string::npos);
+  EXPECT_NE(std::string(beyond.error()).find("32 MiB"), std::string::npos);
   for (uint32_t chunk = 0; chunk < 16; chunk++) c.Assign(chunk, {0});
   EXPECT_EQ(c.Write(0, 0, bytes.data(), bytes.size() - kMiB).status, HP_OK);
 }
@@ -64,18 +35,17 @@ TEST(Limits, ATransactionChanges65536Pages) {
     for (uint64_t p = 0; p < HP_MAX_TX_PAGES; p++) ASSERT_EQ(tx.Write(p * kPage, &word, sizeof word), HP_OK) << p;
     EXPECT_EQ(tx.Write(0, &word, sizeof word), HP_OK) << "a page it has already";
     EXPECT_EQ(tx.Write(HP_MAX_TX_PAGES * kPage, &word, sizeof word), HP_E_LIMIT);
-    EXPECT_NE(std::string(tx.error.message).find("65,536 pages"), std::string::npos);
+    EXPECT_NE(std::string(tx.error()).find("65,536 pages"), std::string::npos);
   }
   std::byte* a = c[0].Map();
   for (uint64_t p = 0; p < HP_MAX_TX_PAGES; p++) *reinterpret_cast<volatile uint64_t*>(a + p * kPage) = p + 1;
-  uint64_t found = 0;
   {
     Tx at(c[0]);
-    EXPECT_EQ(hp_tx_collect(c[0].engine(), at.tx, kDataset, nullptr, 0, &found, &at.error), HP_OK) << at.error.message;
+    EXPECT_EQ(at.Collect(), HP_OK) << at.error();
   }
   *reinterpret_cast<volatile uint64_t*>(a + HP_MAX_TX_PAGES * kPage) = 1;
   Tx beyond(c[0]);
-  EXPECT_EQ(hp_tx_collect(c[0].engine(), beyond.tx, kDataset, nullptr, 0, &found, &beyond.error), HP_E_LIMIT);
+  EXPECT_EQ(beyond.Collect(), HP_E_LIMIT);
 }
 
 TEST(Limits, AnOwnerKeeps16384Transactions) {
@@ -85,7 +55,7 @@ TEST(Limits, AnOwnerKeeps16384Transactions) {
     Tx tx(c[0]);
     uint64_t word = 1;
     EXPECT_EQ(tx.Write(0, &word, sizeof word), HP_OK);
-    return std::pair(tx.Stage(c[0].id()), tx.id);
+    return std::pair(tx.Stage(c[0].id()), tx.id());
   };
   hp_txid last{};
   for (int i = 0; i < 16384; i++) {
@@ -268,18 +238,10 @@ TEST(Limits, ATebibyteOpensAtOnceAndSparseTouchesCostWhatTheyTouch) {
   ASSERT_EQ(hp_map_apply(c[0].engine(), kId, entries.data(), static_cast<uint32_t>(entries.size()), &error), HP_OK) << error.message;
   for (uint64_t i = 0; i < kTouches; i++) word(i) = i + 1;
   {
-    Tx tx(c[0]);
-    uint64_t found = 0;
-    ASSERT_EQ(hp_tx_collect(c[0].engine(), tx.tx, kId, nullptr, 0, &found, &error), HP_OK) << error.message;
-    uint64_t token = c[0].NextToken();
-    ASSERT_EQ(hp_tx_stage(c[0].engine(), tx.tx, kId, c[0].id(), token, &error), HP_OK);
-    ASSERT_EQ(c[0].Wait(token).status, HP_OK);
-    token = c[0].NextToken();
-    ASSERT_EQ(hp_owner_prepare(c[0].engine(), tx.id, kId, 0, 1, 2000, token), HP_OK);
-    ASSERT_EQ(c[0].Wait(token).status, HP_OK);
-    token = c[0].NextToken();
-    ASSERT_EQ(hp_owner_commit(c[0].engine(), tx.id, kId, token), HP_OK);
-    ASSERT_EQ(c[0].Wait(token).status, HP_OK);
+    Tx tx(c[0], kId);
+    ASSERT_EQ(tx.Collect(), HP_OK) << tx.error();
+    ASSERT_EQ(tx.StageAndPrepare(c[0]), HP_OK) << tx.error();
+    ASSERT_EQ(tx.Commit(c[0]), HP_OK);
   }
   uint64_t stored = HeapBytes() - before;
   // The chunk's configuration beside it, and a place in the list of dirty pages.

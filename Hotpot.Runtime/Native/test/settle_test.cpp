@@ -9,28 +9,12 @@ class Settling : public ::testing::Test {
   // Node 0 commits eight bytes of a chunk that node 1 owns and nodes 2 and 0 replicate; the record is prepared and undecided.
   void SetUp() override {
     c_.Assign(0, {1, 2, 0});
-    hp_error error{};
-    ASSERT_EQ(hp_tx_create(c_[0].engine(), &tx_, &id_, &error), HP_OK);
-    ASSERT_EQ(hp_tx_write(c_[0].engine(), tx_, kDataset, 64, &kValue, sizeof kValue, &error), HP_OK);
-    uint64_t staged = c_[0].NextToken();
-    ASSERT_EQ(hp_tx_stage(c_[0].engine(), tx_, kDataset, c_[1].id(), staged, &error), HP_OK) << error.message;
-    ASSERT_EQ(c_[0].Wait(staged).status, HP_OK);
-    uint64_t prepared = c_[1].NextToken();
-    ASSERT_EQ(hp_owner_prepare(c_[1].engine(), id_, kDataset, 0, 3, 2000, prepared), HP_OK);
-    ASSERT_EQ(c_[1].Wait(prepared).status, HP_OK);
+    ASSERT_EQ(tx_.Write(64, &kValue, sizeof kValue), HP_OK);
+    ASSERT_EQ(tx_.StageAndPrepare(c_[1], 3), HP_OK) << tx_.error();
   }
-  void TearDown() override { hp_tx_destroy(c_[0].engine(), tx_); }
 
-  uint32_t Ask(size_t node, hp_ask how) {
-    uint32_t outcome = 99;
-    EXPECT_EQ(hp_tx_outcome(c_[node].engine(), id_, kDataset, 0, how, &outcome), HP_OK);
-    return outcome;
-  }
-  int32_t AbortAt(size_t node) {
-    uint64_t token = c_[node].NextToken();
-    EXPECT_EQ(hp_owner_abort(c_[node].engine(), id_, kDataset, token), HP_OK);
-    return c_[node].Wait(token).status;
-  }
+  uint32_t Ask(size_t node, hp_ask how) { return tx_.Outcome(c_[node], how); }
+  int32_t AbortAt(size_t node) { return tx_.Abort(c_[node]); }
   uint64_t ValueOn(size_t node) {
     uint64_t v;
     std::memcpy(&v, c_[node].Read(64, sizeof v).data(), sizeof v);
@@ -39,8 +23,7 @@ class Settling : public ::testing::Test {
 
   static constexpr uint64_t kValue = 0x1234;
   Cluster c_{3};
-  hp_tx* tx_ = nullptr;
-  hp_txid id_{};
+  Tx tx_{c_[0]};
 };
 
 TEST_F(Settling, AnAbortIsAnsweredWhenEveryReplicaRefusesTheTransaction) {
@@ -58,7 +41,7 @@ TEST_F(Settling, WhatRecoveryClaimedItsCommitNodeCannotAbort) {
   for (size_t node : {0u, 1u, 2u}) EXPECT_EQ(Ask(node, HP_ASK_CLAIM), HP_OUTCOME_PREPARED) << node;
   EXPECT_EQ(AbortAt(1), HP_E_BUSY);
   hp_error error{};
-  for (size_t node : {2u, 0u, 1u}) ASSERT_EQ(hp_settle(c_[node].engine(), id_, 1, &error), HP_OK) << error.message;
+  for (size_t node : {2u, 0u, 1u}) ASSERT_EQ(hp_settle(c_[node].engine(), tx_.id(), 1, &error), HP_OK) << error.message;
   for (size_t node : {0u, 1u, 2u}) {
     EXPECT_EQ(Ask(node, HP_ASK_LOOK), HP_OUTCOME_COMMITTED) << node;
     EXPECT_EQ(ValueOn(node), kValue) << node;
@@ -69,14 +52,14 @@ TEST_F(Settling, WhatRecoveryClaimedItsCommitNodeCannotAbort) {
 TEST_F(Settling, AReplicaThatWasClaimedDoesNotHeedTheOwnersAbort) {
   EXPECT_EQ(Ask(2, HP_ASK_CLAIM), HP_OUTCOME_PREPARED);
   uint64_t token = c_[1].NextToken();
-  EXPECT_EQ(hp_owner_abort(c_[1].engine(), id_, kDataset, token), HP_OK);
+  EXPECT_EQ(hp_owner_abort(c_[1].engine(), tx_.id(), kDataset, token), HP_OK);
   Eventually("the other replica has refused it", [&] { return Ask(0, HP_ASK_LOOK) == HP_OUTCOME_ABORTED; });
   Eventually("the owner's abort came and was counted", [&] { return c_[2].Stats().refused_stale > 0; });
   EXPECT_EQ(Ask(2, HP_ASK_LOOK), HP_OUTCOME_PREPARED);
   // The owner is a witness now, so the verdict is abort.
   EXPECT_EQ(Ask(1, HP_ASK_CLAIM), HP_OUTCOME_ABORTED);
   hp_error error{};
-  ASSERT_EQ(hp_settle(c_[2].engine(), id_, 0, &error), HP_OK) << error.message;
+  ASSERT_EQ(hp_settle(c_[2].engine(), tx_.id(), 0, &error), HP_OK) << error.message;
   EXPECT_EQ(Ask(2, HP_ASK_LOOK), HP_OUTCOME_ABORTED);
   EXPECT_EQ(c_[1].Wait(token).status, HP_OK);
 }
@@ -84,34 +67,15 @@ TEST_F(Settling, AReplicaThatWasClaimedDoesNotHeedTheOwnersAbort) {
 TEST_F(Settling, AnEndIsToldWhenItsPartHasEndedAndNotWhenAnotherHas) {
   // Node 2 owns chunk 1, and node 1 is a replica of it: what node 1 hears of chunk 1 must not pass for the end of its own part on chunk 0.
   c_.Assign(1, {2, 1, 0});
-  hp_error error{};
-  hp_tx* both = nullptr;
-  hp_txid id{};
-  ASSERT_EQ(hp_tx_create(c_[0].engine(), &both, &id, &error), HP_OK);
-  for (uint64_t chunk : {0u, 1u}) ASSERT_EQ(hp_tx_write(c_[0].engine(), both, kDataset, chunk * 4 * kMiB + 4096, &kValue, sizeof kValue, &error), HP_OK);
-  for (size_t owner : {1u, 2u}) {
-    uint64_t staged = c_[0].NextToken(), prepared = c_[owner].NextToken();
-    ASSERT_EQ(hp_tx_stage(c_[0].engine(), both, kDataset, c_[owner].id(), staged, &error), HP_OK) << error.message;
-    ASSERT_EQ(c_[0].Wait(staged).status, HP_OK);
-    ASSERT_EQ(hp_owner_prepare(c_[owner].engine(), id, kDataset, 0, 3, 2000, prepared), HP_OK);
-    ASSERT_EQ(c_[owner].Wait(prepared).status, HP_OK);
-  }
-  uint64_t committed = c_[2].NextToken();
-  ASSERT_EQ(hp_owner_commit(c_[2].engine(), id, kDataset, committed), HP_OK);
-  ASSERT_EQ(c_[2].Wait(committed).status, HP_OK);
-  uint32_t outcome = 99;
-  ASSERT_EQ(hp_tx_outcome(c_[1].engine(), id, kDataset, 0, HP_ASK_LOOK, &outcome), HP_OK);
-  EXPECT_EQ(outcome, HP_OUTCOME_COMMITTED) << "recovery may count on what node 1 heard as a replica";
-  ASSERT_EQ(hp_tx_outcome(c_[1].engine(), id, kDataset, 0, HP_ASK_END, &outcome), HP_OK);
-  EXPECT_EQ(outcome, HP_OUTCOME_PREPARED) << "the commit node has yet to commit chunk 0";
-  uint64_t aborted = c_[1].NextToken(), last = c_[1].NextToken();
-  ASSERT_EQ(hp_owner_abort(c_[1].engine(), id, kDataset, aborted), HP_OK);
-  EXPECT_EQ(c_[1].Wait(aborted).status, HP_E_BUSY) << "a transaction that is committed elsewhere is not aborted here";
-  ASSERT_EQ(hp_owner_commit(c_[1].engine(), id, kDataset, last), HP_OK);
-  ASSERT_EQ(c_[1].Wait(last).status, HP_OK);
-  ASSERT_EQ(hp_tx_outcome(c_[1].engine(), id, kDataset, 0, HP_ASK_END, &outcome), HP_OK);
-  EXPECT_EQ(outcome, HP_OUTCOME_COMMITTED);
-  hp_tx_destroy(c_[0].engine(), both);
+  Tx both(c_[0]);
+  for (uint64_t chunk : {0u, 1u}) ASSERT_EQ(both.Write(chunk * 4 * kMiB + 4096, &kValue, sizeof kValue), HP_OK);
+  for (size_t owner : {1u, 2u}) ASSERT_EQ(both.StageAndPrepare(c_[owner], 3), HP_OK) << both.error();
+  ASSERT_EQ(both.Commit(c_[2]), HP_OK);
+  EXPECT_EQ(both.Outcome(c_[1], HP_ASK_LOOK), HP_OUTCOME_COMMITTED) << "recovery may count on what node 1 heard as a replica";
+  EXPECT_EQ(both.Outcome(c_[1], HP_ASK_END), HP_OUTCOME_PREPARED) << "the commit node has yet to commit chunk 0";
+  EXPECT_EQ(both.Abort(c_[1]), HP_E_BUSY) << "a transaction that is committed elsewhere is not aborted here";
+  ASSERT_EQ(both.Commit(c_[1]), HP_OK);
+  EXPECT_EQ(both.Outcome(c_[1], HP_ASK_END), HP_OUTCOME_COMMITTED);
 }
 
 TEST_F(Settling, ANewOwnerDoesNotAbortWhatWasPreparedUnderTheOldOne) {
@@ -139,7 +103,7 @@ TEST_F(Settling, ANewOwnersCommitsComeAfterWhatRecoverySettled) {
   };
   c_.Install(c_.Entry(0, 2, {2, 0}, HP_CHUNK_RECOVERING));
   hp_error error{};
-  for (size_t node : {0u, 2u, 1u}) ASSERT_EQ(hp_settle(c_[node].engine(), id_, 1, &error), HP_OK) << error.message;
+  for (size_t node : {0u, 2u, 1u}) ASSERT_EQ(hp_settle(c_[node].engine(), tx_.id(), 1, &error), HP_OK) << error.message;
   uint64_t settled = sequence();
   c_.Install(c_.Entry(0, 2, {2, 0}));
   const uint64_t other = 7;
@@ -149,18 +113,13 @@ TEST_F(Settling, ANewOwnersCommitsComeAfterWhatRecoverySettled) {
 
 // Its replicas may still have the record undecided, and a commit node that hears of the end makes everybody forget the outcome.
 TEST_F(Settling, AnOwnerThatRestartedDoesNotTellAnEndItOnlyReplayed) {
-  auto commit = [&] {
-    uint64_t token = c_[1].NextToken();
-    EXPECT_EQ(hp_owner_commit(c_[1].engine(), id_, kDataset, token), HP_OK);
-    return c_[1].Wait(token).status;
-  };
-  ASSERT_EQ(commit(), HP_OK);
-  ASSERT_EQ(commit(), HP_OK) << "its answer was lost and is given again";
+  ASSERT_EQ(tx_.Commit(c_[1]), HP_OK);
+  ASSERT_EQ(tx_.Commit(c_[1]), HP_OK) << "its answer was lost and is given again";
   c_[1].Crash();
   c_[1].Start();
   c_.Connect();
   c_.Open(c_[1]);
-  EXPECT_EQ(commit(), HP_E_BUSY);
+  EXPECT_EQ(tx_.Commit(c_[1]), HP_E_BUSY);
   EXPECT_EQ(Ask(1, HP_ASK_LOOK), HP_OUTCOME_COMMITTED) << "which recovery may count on";
 }
 
