@@ -23,7 +23,7 @@ Status Engine::WriteSnapshot() {
   }
   auto append = [&](const Record& record) {
     Bytes whole = record.bytes();
-    return log_->Append(static_cast<uint16_t>(LogType::kPrepare), {&whole, 1}, &end);
+    return Append(LogType::kPrepare, {&whole, 1}, &end);
   };
   for (const auto& [key, tx] : pending_)
     if (Status s = append(tx.record); !s.ok()) return s;

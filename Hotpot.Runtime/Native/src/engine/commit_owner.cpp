@@ -198,7 +198,7 @@ void Engine::StartPrepare(Dataset& ds, TxKey key, OwnedTx& tx) {
     chunk.next.value++;
   }
   Bytes whole = tx.record.bytes();
-  if (Status s = log_->Append(static_cast<uint16_t>(LogType::kPrepare), {&whole, 1}, &tx.logged); !s.ok()) {
+  if (Status s = Append(LogType::kPrepare, {&whole, 1}, &tx.logged); !s.ok()) {
     std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
     return FailPrepare(key, s.code);
   }
@@ -252,10 +252,8 @@ void Engine::FailPrepare(TxKey key, hp_status status) {
   tx.state = TxState::kAborting;
   tx.waiting.clear();
   if (logged) {
-    if (Status s = LogOutcome(key, false); !s.ok())
-      std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
-    else
-      tx.decided = log_->End();
+    MarkOutcome(key, false);
+    tx.decided = MarkerEnd();
     if (auto ds = datasets_.find(key.dataset); ds != datasets_.end()) ReleaseLocks(*ds->second, tx);
     for (NodeId r : tx.replicas) {
       SendControl(r, key, false);
@@ -349,13 +347,8 @@ void Engine::StartCommit(Dataset& ds, TxKey key, OwnedTx& tx) {
   CrashPoint("owner.before_commit");
   // The decision stands whatever the log says now: the record is durable on every replica. Only a transaction with other
   // participants waits for its marker, because they may be asked about it after we have forgotten the rest; while the disk is full it goes on waiting.
-  Status logged = LogOutcome(key, true);
-  if (!logged.ok()) std::fprintf(stderr, "hotpot: %s\n", logged.message.c_str());
+  MarkOutcome(key, true);
   tx.decided = tx.record.single_participant() ? Lsn(0) : MarkerEnd();
-  if (logged.code == HP_E_DISK_FULL && !tx.record.single_participant()) {
-    tx.decided = Lsn(~uint64_t{0});
-    owed_markers_.push_back(key);
-  }
   uint64_t own = OwnNumber(tx.record);
   std::unordered_set<NodeId> sharers;
   const NodeId commit_node(key.tx.node);

@@ -57,6 +57,9 @@ void Engine::OnReplicate(NodeId peer, const MessageHead& head, Reader reader) {
     unanswered_.push_back(key);
     return CheckDurable();
   }
+  // What is applied late is older than this record, which may change the same bytes.
+  if (!owed_applies_.empty()) RetryMarkers();
+  if (!owed_applies_.empty()) return answer(key, HP_E_DISK_FULL);
   // Held back here for the same reasons as at the owner; it aborts and its commit node tries again.
   if (hp_status s = AdmitReplicated(record); s != HP_OK) {
     stats_.held_back++;
@@ -66,7 +69,7 @@ void Engine::OnReplicate(NodeId peer, const MessageHead& head, Reader reader) {
   PendingTx pending;
   pending.from = peer;
   Bytes whole = record.bytes();
-  if (Status s = log_->Append(static_cast<uint16_t>(LogType::kPrepare), {&whole, 1}, &pending.logged); !s.ok()) {
+  if (Status s = Append(LogType::kPrepare, {&whole, 1}, &pending.logged); !s.ok()) {
     std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
     return answer(key, s.code);
   }
@@ -133,19 +136,40 @@ void Engine::CheckDurable() {
   }
 }
 
+// Nothing goes into the log before the markers it owes: a restart that found a record undecided and a later one of the same bytes committed would settle
+// the first over the second.
+Status Engine::Append(LogType type, std::span<const Bytes> parts, Lsn* end) {
+  if (Status s = PayMarkers(); !s.ok()) return s;
+  return log_->Append(static_cast<uint16_t>(type), parts, end);
+}
+
+Status Engine::PayMarkers() {
+  if (owed_markers_.empty()) return Status::Ok();
+  for (; !owed_markers_.empty(); owed_markers_.pop_front()) {
+    TxKeyWire wire = ToWire(owed_markers_.front().key);
+    Bytes bytes(reinterpret_cast<const std::byte*>(&wire), sizeof wire);
+    Lsn end;
+    LogType type = owed_markers_.front().commit ? LogType::kCommit : LogType::kAbort;
+    if (Status s = log_->Append(static_cast<uint16_t>(type), {&bytes, 1}, &end); !s.ok()) return s;
+  }
+  for (auto& [key, tx] : owned_)
+    if (tx.decided == kNeverDurable) tx.decided = MarkerEnd();
+  for (OutcomeAck& ack : outcome_acks_)
+    if (ack.lsn == kNeverDurable) ack.lsn = MarkerEnd();
+  durable_seen_ = Lsn(0);  // they are looked at again even if the log was faster than us
+  return Status::Ok();
+}
+
+// Says in the log how a transaction ended that stands decided, whatever the log says to it.
+void Engine::MarkOutcome(TxKey key, bool commit) {
+  Status logged = LogOutcome(key, commit);
+  if (!logged.ok()) std::fprintf(stderr, "hotpot: %s\n", logged.message.c_str());
+  if (logged.code == HP_E_DISK_FULL) owed_markers_.push_back({key, commit});
+}
+
 // The disk may have room again.
 void Engine::RetryMarkers() {
-  for (TxKey key : std::exchange(owed_markers_, {})) {
-    auto it = owned_.find(key);
-    if (it == owned_.end() || it->second.state != TxState::kCommitting) continue;
-    if (Status s = LogOutcome(key, true); s.code == HP_E_DISK_FULL) {
-      owed_markers_.push_back(key);
-      continue;
-    } else {
-      it->second.decided = MarkerEnd();
-    }
-    CheckCommitted(key);
-  }
+  (void)PayMarkers();  // still full, or poisoned: nothing is decided by it
   for (auto [peer, key] : std::exchange(owed_applies_, {})) ApplyFor(peer, key);
 }
 
@@ -160,7 +184,7 @@ Status Engine::DropPending(TxKey key) {
   TxKeyWire wire = ToWire(key);
   Bytes bytes(reinterpret_cast<const std::byte*>(&wire), sizeof wire);
   Lsn end;
-  if (Status s = log_->Append(static_cast<uint16_t>(LogType::kForget), {&bytes, 1}, &end); !s.ok()) return s;
+  if (Status s = Append(LogType::kForget, {&bytes, 1}, &end); !s.ok()) return s;
   auto it = pending_.find(key);
   AnswerAbort(key, it->second);
   pending_.erase(it);
@@ -171,7 +195,7 @@ Status Engine::LogOutcome(TxKey key, bool commit) {
   TxKeyWire wire = ToWire(key);
   Bytes bytes(reinterpret_cast<const std::byte*>(&wire), sizeof wire);
   Lsn end;
-  return log_->Append(static_cast<uint16_t>(commit ? LogType::kCommit : LogType::kAbort), {&bytes, 1}, &end);
+  return Append(commit ? LogType::kCommit : LogType::kAbort, {&bytes, 1}, &end);
 }
 
 // Shows a pending record and forgets that it was pending.
@@ -193,7 +217,7 @@ Status Engine::ApplyPending(TxKey key) {
     }
   }
   if (!marked)
-    if (Status s = LogOutcome(key, true); !s.ok()) std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
+    MarkOutcome(key, true);
   Remember(key, Outcome::kCommitted, degree);
   pending_.erase(it);
   return Status::Ok();

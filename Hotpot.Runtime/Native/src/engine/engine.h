@@ -364,9 +364,12 @@ class Engine final : public FabricEvents {
   Status DropPending(TxKey key);
   void ApplyFor(NodeId owner, TxKey key);
   void RetryMarkers();
-  // Where the marker just logged ends; never durable when the log is poisoned, whatever it said.
-  Lsn MarkerEnd() const { return log_->Poisoned() ? Lsn(~uint64_t{0}) : log_->End(); }
+  Status PayMarkers();
+  Status Append(LogType type, std::span<const Bytes> parts, Lsn* end);  // everything that goes into the log
+  // Where the markers end that were logged until now; never durable when the log is poisoned, whatever it said, and not before it has taken those it owes.
+  Lsn MarkerEnd() const { return log_->Poisoned() || !owed_markers_.empty() ? kNeverDurable : log_->End(); }
   Status LogOutcome(TxKey key, bool commit);
+  void MarkOutcome(TxKey key, bool commit);
   void AnswerAbort(TxKey key, const PendingTx& pending);
 
   // map.cpp
@@ -448,7 +451,12 @@ class Engine final : public FabricEvents {
     MessageType answered;
     TxKey key;
   };
-  std::vector<TxKey> owed_markers_;  // committing as owner, and the log was full when it should have said so
+  struct OwedMarker {
+    TxKey key;
+    bool commit;
+  };
+  static constexpr Lsn kNeverDurable{~uint64_t{0}};
+  std::deque<OwedMarker> owed_markers_;  // decided and shown here, and the log was full when it should have said so
   std::vector<std::pair<NodeId, TxKey>> owed_applies_;  // told to apply by an owner, and the log was full
   std::vector<OutcomeAck> outcome_acks_;  // APPLIED and ABORTED answers that wait for their marker to be durable
   struct Known {

@@ -96,7 +96,7 @@ Status Engine::DropDataset(DatasetId id) {
   if (checkpoint_) return Status::Error(HP_E_BUSY, "A checkpoint is under way; try again.");
   Bytes bytes(reinterpret_cast<const std::byte*>(&id.value), sizeof id.value);
   Lsn end;
-  if (Status s = log_->Append(static_cast<uint16_t>(LogType::kDrop), {&bytes, 1}, &end); !s.ok()) return s;
+  if (Status s = Append(LogType::kDrop, {&bytes, 1}, &end); !s.ok()) return s;
   std::erase_if(fetches_, [&](const auto& f) { return f.second.dataset == id; });
   std::erase_if(retries_, [&](const Retry& r) { return r.dataset == id; });
   std::erase_if(pending_, [&](const auto& p) { return p.first.dataset == id; });
@@ -119,7 +119,7 @@ Status Engine::LogDataset(const Dataset& ds) {
   DatasetLog head{ds.id.value, ds.base, ds.size, ds.chunk_log2, ds.degree, static_cast<uint32_t>(ds.mode), static_cast<uint32_t>(ds.name.size())};
   Bytes parts[] = {Bytes(reinterpret_cast<const std::byte*>(&head), sizeof head), Bytes(reinterpret_cast<const std::byte*>(ds.name.data()), ds.name.size())};
   Lsn end;
-  return log_->Append(static_cast<uint16_t>(LogType::kDataset), parts, &end);
+  return Append(LogType::kDataset, parts, &end);
 }
 
 Status Engine::LogChunk(const Dataset& ds, Chunk& chunk) {
@@ -132,7 +132,7 @@ Status Engine::LogChunk(const Dataset& ds, Chunk& chunk) {
                   chunk.applied.value};
   Bytes bytes(reinterpret_cast<const std::byte*>(&record), sizeof record);
   Lsn end;
-  Status s = log_->Append(static_cast<uint16_t>(LogType::kChunk), {&bytes, 1}, &end);
+  Status s = Append(LogType::kChunk, {&bytes, 1}, &end);
   chunk.unlogged = !s.ok();
   return s;
 }

@@ -196,7 +196,7 @@ void Engine::OnSyncPages(NodeId peer, const MessageHead& head, Reader reader) {
     ImageLog image{ds.id.value, chunk.config.epoch.value, chunk.index.value, static_cast<uint32_t>(count)};
     Bytes parts[] = {Bytes(reinterpret_cast<const std::byte*>(&image), sizeof image), pages};
     Lsn end;
-    if (Status s = log_->Append(static_cast<uint16_t>(LogType::kImage), parts, &end); !s.ok()) {
+    if (Status s = Append(LogType::kImage, parts, &end); !s.ok()) {
       std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
       return fail(s.code);
     }
