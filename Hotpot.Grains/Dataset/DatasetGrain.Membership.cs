@@ -9,10 +9,20 @@ namespace Hotpot.Grains.Dataset;
 // A node is known by its incarnation. A larger one proves that the smaller is dead, even if nobody noticed its death; a smaller one, or one
 // that was declared dead, is refused, so that a node that slept through its own death cannot come back as if nothing had happened.
 //
+// A fence leaves a chunk to the counted replicas that survive, and from then on to them alone: should the last of them be lost before it serves the chunk,
+// nothing says any more that those who were fenced have everything too. So before a fence is stored, every survivor must have answered. One that turns out to
+// be dead joins the others: fenced together, any of them will do when it returns.
+//
 // Whole-cluster restart: the first node that returns finds members that are gone, all of them at once. They are fenced in one step, so a chunk waits for
 // any of the replicas it had, and the returning node may be the one it waits for.
 internal sealed partial class DatasetGrain
 {
+    /// <summary>Many times what a call takes, and much less than a node needs to die and come back.</summary>
+    private static readonly TimeSpan FreshAnswer = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>A cluster that is always slow is fenced all the same.</summary>
+    private const int MaxSlowRounds = 3;
+
     public async Task NodeJoinedAsync(DatasetDescription description, NodeIdentity node)
     {
         if (node.Protocol != NodeIdentity.CurrentProtocol)
@@ -27,6 +37,7 @@ internal sealed partial class DatasetGrain
             throw new NodeUnavailableException($"Incarnation {node.Incarnation} of node {node.Node} has been declared dead; restart its silo.");
         if (known is { Phase: not MemberPhase.Dead } && known.Incarnation != node.Incarnation)
             dead[known.Node] = known;
+        await AddDeadSurvivorsAsync(dead);
         if (known?.Incarnation != node.Incarnation || dead.Count > 0)
         {
             MemberRecord record = new() { Node = node.Node, Incarnation = node.Incarnation };
@@ -72,20 +83,71 @@ internal sealed partial class DatasetGrain
         MemberRecord? known = state.State.Members.Find(member => member.Node == node && member.Incarnation == incarnation);
         if (known is null or { Phase: not MemberPhase.Present })
             return;
+        Dictionary<NodeId, MemberRecord> silent = new() { [node] = known };
+        await AddDeadSurvivorsAsync(silent);
+        if (silent.Remove(node) && silent.Count > 0)
+            await FenceAsync(silent.Values);
         await ChangeAsync(
             Decide(entry => ConfigurationDecision.HandOver(entry, node)),
             next => next.Members[next.Members.IndexOf(known)] = known with { Phase = MemberPhase.Leaving });
         LogLeaving(node, Description.Name);
     }
 
-    private async Task FenceAsync(IReadOnlyCollection<MemberRecord> dead)
+    private async Task FenceAsync(IReadOnlyCollection<MemberRecord> members)
     {
-        HashSet<NodeId> nodes = [.. dead.Select(member => member.Node)];
+        Dictionary<NodeId, MemberRecord> dead = members.ToDictionary(member => member.Node);
+        await AddDeadSurvivorsAsync(dead);
+        HashSet<NodeId> nodes = [.. dead.Keys];
         ChunkEntry[] fenced = Decide(entry => ConfigurationDecision.Fence(entry, nodes));
-        await ChangeAsync(fenced, next => MarkDead(next, dead));
+        await ChangeAsync(fenced, next => MarkDead(next, dead.Values));
         CrashPoint.Hit(CrashPoint.AfterFence);
-        foreach (MemberRecord member in dead)
+        foreach (MemberRecord member in dead.Values)
             LogFenced(member.Node, member.Incarnation, Description.Name, fenced.Length);
+    }
+
+    /// <summary>
+    /// Asks the counted replicas that would survive a fence whether they are there, and adds those that are dead as well. Who is asked for long is
+    /// waited for, and so the others are asked again: an answer proves nothing about later.
+    /// </summary>
+    private async Task AddDeadSurvivorsAsync(Dictionary<NodeId, MemberRecord> dead)
+    {
+        int rounds = 0;
+        while (true)
+        {
+            NodeId[] asked =
+            [
+                .. _map.Assigned.Where(entry => !entry.Owner.IsNone).Select(ConfigurationDecision.Counted).Where(counted => counted.Any(dead.ContainsKey))
+                    .SelectMany(counted => counted).Where(node => !dead.ContainsKey(node)).Distinct(),
+            ];
+            if (asked.Length == 0)
+                return;
+            long began = time.GetTimestamp();
+            bool[] answered = await Task.WhenAll(asked.Select(AnswersAsync));
+            if (answered.All(answer => answer))
+            {
+                if (time.GetElapsedTime(began) < FreshAnswer || ++rounds == MaxSlowRounds)
+                    return;
+                continue;
+            }
+            ClusterNodes nodes = await cluster.RefreshAsync(CancellationToken.None);
+            foreach (NodeId node in asked.Where((node, i) => !answered[i] && nodes.IsGone(node)))
+                dead[node] = state.State.Members.Single(member => member.Node == node);
+            await Task.Delay(InstallRetryDelay, time);
+        }
+    }
+
+    private async Task<bool> AnswersAsync(NodeId node)
+    {
+        try
+        {
+            await GrainFactory.NodeGrain(node).GetPendingAsync();
+            return true;
+        }
+        catch (Exception error) when (TransientErrors.MayPass(error))
+        {
+            LogMemberSilent(error, node, Id);
+            return false;
+        }
     }
 
     /// <summary>Members whose node has no life left, by a fresh look at the membership.</summary>

@@ -30,9 +30,6 @@ namespace Hotpot.Grains.Dataset;
 //
 // The commit node may be alive, lose an answer, and abort what is about to be committed here. So before a verdict to commit is carried out every node that has
 // the record is made to *claim* it: from then on it takes an abort from recovery alone. A node that aborted first says so, and then the verdict is abort.
-//
-// Potential weakness: a failure is told to the application when every replica that could be reached has refused the transaction. A replica that was cut
-// off at that moment and is alone left after the next crash may still commit it, whole.
 internal sealed partial class DatasetGrain
 {
     /// <summary>Chunks of one slice: a bound on what one call asks nodes to report, a few hundred KiB, and as many as fit one message of the map.</summary>
@@ -52,6 +49,8 @@ internal sealed partial class DatasetGrain
             return Health(workLeft: true);
         }
         bool progress = await SettleDeadAsync() || await RecoverSliceAsync() || await PromoteSliceAsync() || await RestoreSliceAsync();
+        if (!progress)
+            await CheckStoredAsync();
         return Health(progress);
     }
 

@@ -25,7 +25,7 @@ namespace Hotpot.Grains.Dataset;
 // Reads are [AlwaysInterleave] and touch only _published, which is replaced whole.
 //
 // Invariants:
-//   1. _map equals what is stored, or this activation is going down;
+//   1. _map equals what is stored, or this activation is going down, at the latest when it next writes or looks (CheckStoredAsync);
 //   2. _published is _map minus what is unconfirmed: an entry in it is installed on every member that is not dead;
 //   3. an entry is replaced only by a newer one (ConfigurationDecision.IsNewer; ChunkMap.With asserts it).
 //
@@ -38,12 +38,18 @@ internal sealed partial class DatasetGrain(
 {
     private static readonly TimeSpan InstallRetryDelay = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>One read of the storage for each dataset and interval, however many nodes ask for maintenance.</summary>
+    private static readonly TimeSpan StoredCheckInterval = TimeSpan.FromSeconds(5);
+
     // Both are written by the turns of changing calls only.
     private ChunkMap _map = ChunkMap.Empty(0);
     private HashSet<ChunkIndex> _unconfirmed = [];
 
     // Of these, the ones whose epoch some member may not have yet.
     private HashSet<ChunkIndex> _unfenced = [];
+
+    // When CheckStoredAsync reads next. Written by the turns of changing calls only.
+    private DateTimeOffset _checkDue;
 
     // Written by the turns of changing calls, read by interleaved reads; null until the stored map has been confirmed once.
     private ChunkMap? _published;
@@ -193,6 +199,23 @@ internal sealed partial class DatasetGrain(
             _unconfirmed.Clear();
         }
         _published = _map;
+    }
+
+    /// <summary>
+    /// Another activation may have written since this one read: one that was thought to be over, with a call still running. Whoever writes learns of it by the
+    /// ETag; an activation that sees no work to do would never write, and act on an old map for ever.
+    /// </summary>
+    private async Task CheckStoredAsync()
+    {
+        if (time.GetUtcNow() < _checkDue)
+            return;
+        _checkDue = time.GetUtcNow() + StoredCheckInterval;
+        string? etag = state.Etag;
+        await state.ReadStateAsync();
+        if (state.Etag == etag)
+            return;
+        DeactivateOnIdle();
+        throw new BusyException($"The state of dataset {Id} was changed by another activation; try again.");
     }
 
     private Task InstallOnMembersAsync(ChunkEntry[] entries) =>

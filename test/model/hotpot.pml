@@ -11,7 +11,7 @@
  * README.md beside this file maps each step to its source and lists what is left out.
  *
  * Scope macros:   T transactions, REPL0/REPL1 the replicas of the chunks (bit n = node n), CN the commit node, CRASHES, BREAKS (of a link), ZOMBIES
- * Fault macros:   HOLE1 HOLE4 HOLE9 HOLE11 NO_FENCING OLD_SETTLE NO_CLAIM EARLY_ANSWER, each of which must give a counter-example
+ * Fault macros:   HOLE1 HOLE4 HOLE9 HOLE11 NO_FENCING OLD_SETTLE NO_CLAIM EARLY_ANSWER EARLY_FAILURE, each of which must give a counter-example
  * DATA_ONLY        a fault is looked for by what it does to the bytes, not by the first rule it breaks
  * EVENTS           the verifier prints each event of REACHED once, so that a run without errors is known not to be empty
  *
@@ -49,11 +49,6 @@
  */
 #if ZOMBIES > 0
 #define LATE
-#endif
-
-/* A replica that is cut off, or an owner that does not know that it was replaced, may let the commit node hear of a failure that is none. */
-#ifndef ENDINGS_AGREE
-#define ENDINGS_AGREE (BREAKS == 0 && ZOMBIES == 0)
 #endif
 
 #define NODES  3
@@ -250,6 +245,11 @@ inline CheckPrepared(node, chunk, tx) {
 
 inline CheckDone(node, chunk, tx) {
   if
+  :: state[AT(node, chunk, tx)] == ABORTING ->
+       waiting[AT(node, chunk, tx)] = waiting[AT(node, chunk, tx)] & REPLICAS(node, chunk)     /* who is left out now need not hear of it */
+  :: else
+  fi;
+  if
   :: state[AT(node, chunk, tx)] == COMMITTING && waiting[AT(node, chunk, tx)] == 0 ->
        state[AT(node, chunk, tx)] = 0;
        owned_epoch[AT(node, chunk, tx)] = 0;
@@ -273,10 +273,14 @@ inline FailPrepare(node, chunk, tx) {
          if
          :: loop_i != node && HAS(cfg_replicas[CE(chunk, owned_epoch[AT(node, chunk, tx)])], loop_i) ->
               SendControl(node, loop_i, ABORT, chunk, tx);
-              if
+#ifdef EARLY_FAILURE
+              if                                /* a failure is told although a replica is out of reach */
               :: HAS(up[node], loop_i) -> waiting[AT(node, chunk, tx)] = waiting[AT(node, chunk, tx)] | BIT(loop_i)
               :: else
               fi
+#else
+              waiting[AT(node, chunk, tx)] = waiting[AT(node, chunk, tx)] | BIT(loop_i)
+#endif
          :: else
          fi
        }
@@ -339,11 +343,7 @@ inline AbortCall(node, chunk, tx) {
        :: UNDER_RECOVERY(node, chunk, tx) -> REACHED(claim_held)
        :: else -> FailPrepare(node, chunk, tx)
        fi
-  :: else ->
-       if
-       :: known[KN(node, tx)] == 0 && pending[AT(node, 0, tx)] == 0 && pending[AT(node, 1, tx)] == 0 -> known[KN(node, tx)] = ABORT_KNOWN
-       :: else
-       fi
+  :: else                                       /* nothing is known of it, which proves nothing: the owner is asked for its end */
   fi
 }
 
@@ -421,7 +421,7 @@ inline OnMessage(node, from) {
        fi
   :: on_kind == ABORT ->
        if
-       :: pending[AT(node, on_chunk, on_tx)] == 0 -> Send(node, from, ABORTED, on_chunk, on_tx, 0)
+       :: pending[AT(node, on_chunk, on_tx)] == 0 && known[KN(node, on_tx)] != COMMIT_KNOWN -> Send(node, from, ABORTED, on_chunk, on_tx, 0)
        :: pending[AT(node, on_chunk, on_tx)] == 1 + from && !pending_claimed[AT(node, on_chunk, on_tx)] ->
             Remember(node, on_tx, ABORT_KNOWN);
             ForgetPending(node, on_chunk, on_tx);
@@ -456,9 +456,11 @@ inline PeerDown(node, peer) {
     for (on_tx : 0 .. T-1) {
       if
       :: state[AT(node, on_chunk, on_tx)] == PREPARING && HAS(waiting[AT(node, on_chunk, on_tx)], peer) -> FailPrepare(node, on_chunk, on_tx)
+#ifdef EARLY_FAILURE
       :: state[AT(node, on_chunk, on_tx)] == ABORTING ->
            waiting[AT(node, on_chunk, on_tx)] = waiting[AT(node, on_chunk, on_tx)] & ~BIT(peer);
            CheckDone(node, on_chunk, on_tx)
+#endif
       :: else
       fi
     }
@@ -490,7 +492,7 @@ inline RemovePeer(node, peer) {
       unapplied[AT(node, on_chunk, on_tx)] = unapplied[AT(node, on_chunk, on_tx)] & ~BIT(peer);
       unaborted[AT(node, on_chunk, on_tx)] = unaborted[AT(node, on_chunk, on_tx)] & ~BIT(peer);
       if
-      :: state[AT(node, on_chunk, on_tx)] == COMMITTING || state[AT(node, on_chunk, on_tx)] == ABORTING ->
+      :: state[AT(node, on_chunk, on_tx)] == COMMITTING ->
            waiting[AT(node, on_chunk, on_tx)] = waiting[AT(node, on_chunk, on_tx)] & ~BIT(peer);
            CheckDone(node, on_chunk, on_tx)
       :: else
@@ -569,6 +571,7 @@ inline Install(node, chunk) {
        for (on_tx : 0 .. T-1) {
          if
          :: state[AT(node, chunk, on_tx)] == PREPARING -> FailPrepare(node, chunk, on_tx)
+         :: state[AT(node, chunk, on_tx)] == ABORTING -> CheckDone(node, chunk, on_tx)
          :: else
          fi
        }
@@ -617,7 +620,7 @@ inline CommitNode(tx) {
        prepared_answer[X(1, tx)] = 0;
        Conclude(tx, 1)
   :: cn[tx] == CONCLUDE && ending[X(0, tx)] != 0 && ending[X(1, tx)] != 0 ->
-       endings_differ = ENDINGS_AGREE && ending[X(0, tx)] != ending[X(1, tx)];
+       endings_differ = ending[X(0, tx)] != ending[X(1, tx)];
        ASSERT_RULE(!endings_differ);
        if
        :: ending[X(0, tx)] == COMMIT_KNOWN ->
@@ -774,7 +777,7 @@ end_commit_node:
 proctype conclusion(byte node, chunk, tx) {
 end_conclusion:
   do
-  :: d_step { MAY_CONCLUDE(node, chunk, tx) && (decision[tx] == 1 -> state[AT(node, chunk, tx)] == PREPARED : state[AT(node, chunk, tx)] == PREPARING || state[AT(node, chunk, tx)] == PREPARED || known[KN(node, tx)] == 0) -> ConcludeCall(node, chunk, tx); skip }
+  :: d_step { MAY_CONCLUDE(node, chunk, tx) && (decision[tx] == 1 -> state[AT(node, chunk, tx)] == PREPARED : state[AT(node, chunk, tx)] == PREPARING || state[AT(node, chunk, tx)] == PREPARED) -> ConcludeCall(node, chunk, tx); skip }
   :: d_step { MAY_CONCLUDE(node, chunk, tx) && WANTS_ENDING(chunk, tx) && HAS_ENDED(node, chunk, tx) && (known[KN(node, tx)] == COMMIT_KNOWN) == (decision[tx] == 1) -> CheckDegree(degree[AT(node, chunk, tx)], chunk, tx); ending[X(chunk, tx)] = known[KN(node, tx)]; skip }
   :: d_step { MAY_CONCLUDE(node, chunk, tx) && OWNS(node, chunk) && served[NC(node, chunk)] && (known[KN(node, tx)] == 0 || WANTS_ENDING(chunk, tx)) -> AskCall(node, chunk, tx); skip }
   :: d_step { WANTS_ENDING(chunk, tx) && map_active[chunk] && served[NC(cfg_owner[CE(chunk, map_epoch[chunk])], chunk)] && cfg_owner[CE(chunk, map_epoch[chunk])] == node && !HAS(targets[X(chunk, tx)], node) -> targets[X(chunk, tx)] = targets[X(chunk, tx)] | BIT(cfg_owner[CE(chunk, map_epoch[chunk])]); skip }

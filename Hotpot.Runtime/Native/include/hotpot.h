@@ -244,7 +244,8 @@ HP_API int32_t hp_owner_prepare(hp_engine *engine, hp_txid tx, uint64_t dataset,
 /* ASYNC. Applies a prepared transaction here and everywhere its pages are held, then unlocks. Completes when every sharer shows it; degree = nodes
  * that hold it durably. Idempotent. */
 HP_API int32_t hp_owner_commit(hp_engine *engine, hp_txid tx, uint64_t dataset, uint64_t token);
-/* ASYNC. Forgets a staged or prepared transaction and refuses it for ever. HP_E_INVALID if it has already committed. */
+/* ASYNC. Forgets a staged or prepared transaction and refuses it for ever. HP_E_INVALID if it has already committed, HP_E_BUSY when recovery decides it,
+ * HP_E_POISONED when the log lost the refusal, HP_E_NOT_FOUND when nothing is known of it here, which does not say that it failed: ask with END. */
 HP_API int32_t hp_owner_abort(hp_engine *engine, hp_txid tx, uint64_t dataset, uint64_t token);
 /* Every participant has committed: the outcome need not be remembered any longer. */
 HP_API int32_t hp_owner_forget(hp_engine *engine, hp_txid tx, uint64_t dataset);
@@ -286,7 +287,8 @@ HP_API int32_t hp_pending(hp_engine *engine, hp_tx_participant *out, uint32_t *c
 typedef enum hp_outcome { HP_OUTCOME_UNKNOWN = 0, HP_OUTCOME_PREPARED = 1, HP_OUTCOME_COMMITTED = 2, HP_OUTCOME_ABORTED = 3 } hp_outcome;
 /* LOOK changes nothing. REFUSE: what is not prepared here is refused for ever, durably. CLAIM: what is prepared here is from now on decided by hp_settle
    alone; an abort of its commit node is answered with HP_E_BUSY. END, for the commit node: as REFUSE, but PREPARED until this node's own part has ended,
-   whatever it knows of the transaction from other chunks: an end that is told must be shown everywhere, or refused by every replica. */
+   whatever it knows of the transaction from other chunks: an end that is told must be shown everywhere, or refused by every replica. Only a node that
+   owns the chunk and serves it answers END: HP_E_NOT_OWNER, HP_E_BUSY. */
 typedef enum hp_ask { HP_ASK_LOOK = 0, HP_ASK_REFUSE = 1, HP_ASK_CLAIM = 2, HP_ASK_END = 3 } hp_ask;
 /* What this node knows of a transaction's part on one chunk, durably. At an owner PREPARED means: on all replicas. BLOCKING. */
 HP_API int32_t hp_tx_outcome(hp_engine *engine, hp_txid tx, uint64_t dataset, uint32_t chunk, uint32_t ask, uint32_t *outcome);

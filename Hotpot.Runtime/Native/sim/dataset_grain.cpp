@@ -80,8 +80,16 @@ Task<Unit> DatasetGrain::Store(DatasetState next) {
   auto& random = world_.random;
   co_await host_.For(random.Between(Duration(20us), Duration(1ms)));
   StoredState& stored = *world_.storage[id_];
-  bool lost = random.Chance(world_.failed_store);
-  bool written = stored.tag == tag_ && (!lost || random.Chance(0.5));
+  bool lost = random.Chance(world_.failed_store), hopeless = false;
+  // A chunk assigned to nodes whose data are lost already, on behalf of one that died with its request under way, would wait for them for ever: with no
+  // replica left that is one fault too many. A write that fails now is a fault that is allowed.
+  for (size_t i = 0; i < next.map.size(); i++) {
+    if (!next.map[i] || stored.state.map[i]) continue;
+    std::vector<NodeId> counted = Counted(*next.map[i]);
+    hopeless |= std::all_of(counted.begin(), counted.end(), [&](NodeId node) { return world_.IsLost(node); });
+  }
+  lost |= hopeless;
+  bool written = stored.tag == tag_ && (!lost || (!hopeless && random.Chance(0.5)));
   if (written) {
     stored.state = next;
     stored.tag++;
@@ -152,6 +160,61 @@ Task<Unit> DatasetGrain::InstallEverywhere(std::vector<ChunkEntry> entries) {
   co_return Unit{};
 }
 
+// Another activation may have written since this one read, and one that sees no work to do would never write and learn of it.
+Task<Unit> DatasetGrain::CheckStored() {
+  if (world_.scheduler.now() < check_due_) co_return Unit{};
+  check_due_ = world_.scheduler.now() + 5s;
+  co_await host_.For(world_.random.Between(Duration(20us), Duration(1ms)));
+  if (world_.storage[id_]->tag == tag_) co_return Unit{};
+  deactivated = true;
+  throw Error{HP_E_BUSY};
+}
+
+Task<Unit> DatasetGrain::Answers(NodeId node, std::shared_ptr<std::set<NodeId>> silent) {
+  try {
+    std::function<Task<Unit>(Life&)> call = [](Life&) -> Task<Unit> { co_return Unit{}; };
+    co_await world_.CallNode<Unit>(host_, node, call);
+  } catch (const Error& error) {
+    if (!error.MayPass()) throw;
+    silent->insert(node);
+  }
+  co_return Unit{};
+}
+
+// Before a fence is stored, every counted replica that would survive it has answered just now; one that is dead is fenced with the others.
+Task<std::vector<MemberRecord>> DatasetGrain::WithDeadSurvivors(std::vector<MemberRecord> dead) {
+  std::set<NodeId> nodes;
+  for (const MemberRecord& m : dead) nodes.insert(m.node);
+  int rounds = 0;
+  for (;;) {
+    std::set<NodeId> asked;
+    for (const auto& entry : state_.map) {
+      if (!entry || !entry->owner) continue;
+      std::vector<NodeId> counted = Counted(*entry);
+      if (std::none_of(counted.begin(), counted.end(), [&](NodeId n) { return nodes.contains(n); })) continue;
+      for (NodeId n : counted)
+        if (!nodes.contains(n)) asked.insert(n);
+    }
+    if (asked.empty()) co_return dead;
+    Time began = world_.scheduler.now();
+    auto silent = std::make_shared<std::set<NodeId>>();
+    std::vector<Task<Unit>> calls;
+    for (NodeId node : asked) calls.push_back(Answers(node, silent));
+    co_await WhenAll(world_, host_, std::move(calls));
+    if (silent->empty()) {
+      if (world_.scheduler.now() - began < 200ms || ++rounds == 3) co_return dead;
+      continue;
+    }
+    for (NodeId node : *silent) {
+      if (!world_.IsGone(node)) continue;
+      nodes.insert(node);
+      for (const MemberRecord& m : state_.members)
+        if (m.node == node) dead.push_back(m);
+    }
+    co_await host_.For(50ms);
+  }
+}
+
 // Calls a member until it has answered, or has no need to: it is dead, or it is a new life that has not joined yet.
 Task<Unit> DatasetGrain::Install(NodeId node, Incarnation incarnation, std::vector<ChunkEntry> entries) {
   for (;;) {
@@ -203,7 +266,12 @@ Task<Unit> DatasetGrain::NodeJoined(NodeId node, Incarnation incarnation) {
     if (m.node == node) known = &m;
   if (known && (known->incarnation > incarnation || (known->incarnation == incarnation && known->phase == MemberRecord::kDead))) throw Error{HP_E_UNREACHABLE};
   if (known && known->phase != MemberRecord::kDead && known->incarnation != incarnation) dead[node] = *known;
-  if (!known || known->incarnation != incarnation || !dead.empty()) {
+  bool fresh = !known || known->incarnation != incarnation;
+  std::vector<MemberRecord> first;
+  for (const auto& [n, m] : dead) first.push_back(m);
+  std::vector<MemberRecord> fenced = co_await WithDeadSurvivors(std::move(first));
+  for (const MemberRecord& m : fenced) dead[m.node] = m;
+  if (fresh || !dead.empty()) {
     std::vector<NodeId> candidates;
     for (NodeId n : Usable())
       if (!dead.contains(n) && n != node) candidates.push_back(n);
@@ -258,6 +326,10 @@ Task<Unit> DatasetGrain::HandOver(NodeId node, Incarnation incarnation) {
   bool present = false;
   for (const MemberRecord& m : state_.members) present |= m == MemberRecord{node, incarnation, MemberRecord::kPresent};
   if (!present) co_return Unit{};
+  std::vector<MemberRecord> silent{{node, incarnation, MemberRecord::kPresent}};
+  silent = co_await WithDeadSurvivors(std::move(silent));
+  silent.erase(silent.begin());
+  if (!silent.empty()) co_await FenceMembers(std::move(silent));
   std::vector<ChunkEntry> changes = Decide({[&](const ChunkEntry& e) { return hotpot::sim::HandOver(e, node); }});
   Change also = [node](DatasetState& next) {
     for (MemberRecord& m : next.members)
@@ -282,7 +354,8 @@ Task<Unit> DatasetGrain::Migrate(uint32_t chunk, uint64_t epoch, NodeId to) {
   co_return Unit{};
 }
 
-Task<Unit> DatasetGrain::FenceMembers(std::vector<MemberRecord> dead) {
+Task<Unit> DatasetGrain::FenceMembers(std::vector<MemberRecord> members) {
+  std::vector<MemberRecord> dead = co_await WithDeadSurvivors(std::move(members));
   std::set<NodeId> nodes;
   for (const MemberRecord& m : dead) nodes.insert(m.node);
   std::vector<ChunkEntry> changes = Decide({[&](const ChunkEntry& e) { return Fence(e, nodes); }});

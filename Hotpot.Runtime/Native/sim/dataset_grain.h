@@ -89,7 +89,10 @@ class DatasetGrain {
   Task<Unit> Confirm();
   Task<Unit> InstallEverywhere(std::vector<ChunkEntry> entries);
   Task<Unit> Install(NodeId node, Incarnation incarnation, std::vector<ChunkEntry> entries);
-  Task<Unit> FenceMembers(std::vector<MemberRecord> dead);
+  Task<Unit> CheckStored();
+  Task<Unit> Answers(NodeId node, std::shared_ptr<std::set<NodeId>> silent);
+  Task<std::vector<MemberRecord>> WithDeadSurvivors(std::vector<MemberRecord> dead);
+  Task<Unit> FenceMembers(std::vector<MemberRecord> members);
 
   Task<bool> SettleDead();
   Task<bool> RecoverSlice();
@@ -111,6 +114,7 @@ class DatasetGrain {
   Mutex turn_;
   DatasetState state_;
   uint64_t tag_ = 0;
+  Time check_due_{};  // CheckStored
   std::vector<uint64_t> changed_at_;
   std::set<uint32_t> unconfirmed_;
   std::set<uint32_t> unfenced_;  // of these, whose epoch some member may not have yet

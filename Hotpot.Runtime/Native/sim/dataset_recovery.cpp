@@ -16,6 +16,7 @@ Task<DatasetHealth> DatasetGrain::Maintain() {
   if (!progress) progress = co_await RecoverSlice();
   if (!progress) progress = co_await PromoteSlice();
   if (!progress) progress = co_await RestoreSlice();
+  if (!progress) co_await CheckStored();
   co_return Health(progress);
 }
 
@@ -57,6 +58,8 @@ Task<bool> DatasetGrain::RecoverSlice() {
   for (const auto& [chunk, choice] : choices)
     for (NodeId behind : choice.behind)
       if (choice.owner) co_await SyncChunk(behind, chunk, choice.owner);
+  for (const auto& [chunk, choice] : choices)
+    if (!choice.owner) world_.Trace("dataset %llu chunk %u: no complete copy answers", static_cast<unsigned long long>(id_), chunk);
   std::vector<ChunkEntry> active;
   for (const ChunkEntry& e : settled)
     if (choices[e.chunk].owner) active.push_back(Activate(e, choices[e.chunk].owner));
@@ -169,6 +172,11 @@ Task<std::vector<PartOutcome>> DatasetGrain::AskAll(Pending transaction, Parts r
     for (hp_outcome o : witnessed)
       if (o == HP_OUTCOME_COMMITTED || o == HP_OUTCOME_ABORTED) answers.push_back(o);
     outcomes.push_back(Combine(answers, world_.options().plant == Plant::kOldSettleRule));
+    std::string heard;
+    for (hp_outcome o : answers) heard += " " + std::to_string(o);
+    world_.Trace("dataset %llu: transaction %llu/%llx, part %llu/%u, question %d to %zu replicas and %zu others:%s", static_cast<unsigned long long>(id_),
+                 static_cast<unsigned long long>(transaction.id.node), static_cast<unsigned long long>(transaction.id.sequence),
+                 static_cast<unsigned long long>(part.first), part.second, question, counted.size(), others.size(), heard.c_str());
   }
   co_return outcomes;
 }

@@ -139,6 +139,7 @@ class World {
   bool MayStop(const Life& life) const;
   bool MayLoseMedia(size_t slot) const;
   void LoseMedia(size_t slot);
+  bool IsLost(NodeId node) const { return lost_.contains(node); }
   Life* Current(size_t slot) const { return current_[slot]; }
   size_t slots() const { return current_.size(); }
   void Wake(Life& life);

@@ -154,23 +154,14 @@ TEST_F(Settling, ASynchronisationDoesNotWaitForAnUndecidedTransactionForEver) {
 TEST(EpochOfARecord, ACommitPreparedBeforeAReplicaJoinedReachesWhoeverFetchedSince) {
   Cluster c(4, {}, 64 * kMiB, 2);
   c.Assign(0, {0, 1});
-  hp_error error{};
-  hp_tx* tx = nullptr;
-  hp_txid id{};
   const uint64_t value = 0x77;
-  ASSERT_EQ(hp_tx_create(c[0].engine(), &tx, &id, &error), HP_OK);
-  ASSERT_EQ(hp_tx_write(c[0].engine(), tx, kDataset, 8, &value, sizeof value, &error), HP_OK);
-  uint64_t staged = c[0].NextToken(), prepared = c[0].NextToken(), committed = c[0].NextToken();
-  ASSERT_EQ(hp_tx_stage(c[0].engine(), tx, kDataset, c[0].id(), staged, &error), HP_OK) << error.message;
-  ASSERT_EQ(c[0].Wait(staged).status, HP_OK);
-  ASSERT_EQ(hp_owner_prepare(c[0].engine(), id, kDataset, 0, 2, 2000, prepared), HP_OK);
-  ASSERT_EQ(c[0].Wait(prepared).status, HP_OK);
+  Tx tx(c[0]);
+  ASSERT_EQ(tx.Write(8, &value, sizeof value), HP_OK);
+  ASSERT_EQ(tx.StageAndPrepare(c[0], 2), HP_OK) << tx.error();
   c.Install(c.Entry(0, 2, {0, 1, 2}, HP_CHUNK_ACTIVE, 4));
   for (size_t node : {2u, 3u}) EXPECT_EQ(c[node].Read(8, 1)[0], std::byte{0}) << node;
-  ASSERT_EQ(hp_owner_commit(c[0].engine(), id, kDataset, committed), HP_OK);
-  ASSERT_EQ(c[0].Wait(committed).status, HP_OK);
+  ASSERT_EQ(tx.Commit(c[0]), HP_OK);
   for (size_t node : {0u, 1u, 2u, 3u}) EXPECT_EQ(c[node].Read(8, 1)[0], std::byte{0x77}) << node;
-  hp_tx_destroy(c[0].engine(), tx);
 }
 
 // A copy that was replayed may lack what its former life left undecided.
@@ -194,6 +185,75 @@ TEST(EpochOfARecord, ARestartedOwnerIsNoSourceBeforeItIsAnnounced) {
   EXPECT_EQ(synchronise(), HP_E_BUSY);
   c.Install(c.Entry(0, 3, {0, 1}, HP_CHUNK_ACTIVE, 2));
   EXPECT_EQ(synchronise(), HP_OK);
+}
+
+// Nothing of a transaction is known where it was over before the copy began, and the commit node may still ask.
+TEST_F(Settling, ACopyKnowsWhatItsSourceCommitted) {
+  c_.Assign(1, {1, 2});
+  Tx tx(c_[0]);
+  ASSERT_EQ(tx.Write(4 * kMiB, &kValue, sizeof kValue), HP_OK);
+  ASSERT_EQ(tx.StageAndPrepare(c_[1], 2), HP_OK) << tx.error();
+  ASSERT_EQ(tx.Commit(c_[1]), HP_OK);
+  c_.Install(c_.Entry(1, 2, {1, 2, 0}, HP_CHUNK_ACTIVE, 4));
+  uint64_t synchronised = c_[0].NextToken();
+  ASSERT_EQ(hp_chunk_sync(c_[0].engine(), kDataset, 1, c_[1].id(), synchronised), HP_OK);
+  ASSERT_EQ(c_[0].Wait(synchronised).status, HP_OK);
+  c_.Install(c_.Entry(1, 3, {0, 2}));
+  uint32_t outcome = 99;
+  ASSERT_EQ(hp_tx_outcome(c_[0].engine(), tx.id(), kDataset, 1, HP_ASK_END, &outcome), HP_OK);
+  EXPECT_EQ(outcome, HP_OUTCOME_COMMITTED);
+  // Its log has it too.
+  tx.Release();
+  tx_.Release();
+  c_[0].Crash();
+  c_[0].Start();
+  c_.Connect();
+  c_.Open(c_[0]);
+  ASSERT_EQ(hp_tx_outcome(c_[0].engine(), tx.id(), kDataset, 1, HP_ASK_LOOK, &outcome), HP_OK);
+  EXPECT_EQ(outcome, HP_OUTCOME_COMMITTED);
+}
+
+TEST_F(Settling, AnEndIsToldOnlyByANodeThatServesTheChunk) {
+  hp_txid unknown{tx_.id().node, tx_.id().sequence + 7};
+  auto end_at = [&](size_t node) {
+    uint32_t outcome = 99;
+    return hp_tx_outcome(c_[node].engine(), unknown, kDataset, 0, HP_ASK_END, &outcome);
+  };
+  EXPECT_EQ(end_at(2), HP_E_NOT_OWNER);
+  EXPECT_EQ(end_at(1), HP_OK);
+  // The next life of the owner is given the map of the last one: it owned the chunk then, and knows nothing of what has happened since.
+  c_[1].Crash();
+  c_[1].Start();
+  c_.Connect();
+  c_.Open(c_[1]);
+  hp_chunk_entry old = c_.Entry(0, 1, {1, 2, 0});
+  hp_error error{};
+  ASSERT_EQ(hp_map_apply(c_[1].engine(), kDataset, &old, 1, &error), HP_OK) << error.message;
+  unknown.sequence++;
+  EXPECT_EQ(end_at(1), HP_E_BUSY);
+  uint32_t outcome = 99;
+  ASSERT_EQ(hp_tx_outcome(c_[1].engine(), unknown, kDataset, 0, HP_ASK_LOOK, &outcome), HP_OK);
+  EXPECT_EQ(outcome, HP_OUTCOME_UNKNOWN);
+}
+
+TEST_F(Settling, AnAbortOfWhatIsNotKnownSaysSo) {
+  hp_txid unknown{tx_.id().node, tx_.id().sequence + 7};
+  uint64_t token = c_[2].NextToken();
+  ASSERT_EQ(hp_owner_abort(c_[2].engine(), unknown, kDataset, token), HP_OK);
+  EXPECT_EQ(c_[2].Wait(token).status, HP_E_NOT_FOUND);
+}
+
+// It may be the only one that returns from the next crash, and would commit what it holds.
+TEST_F(Settling, AFailureIsNotToldWhileAReplicaIsCutOff) {
+  c_[2].Stop();
+  Eventually("its link is down", [&] { return hp_peer_connected(c_[1].engine(), c_[2].id()) == 0; });
+  uint64_t token = c_[1].NextToken();
+  ASSERT_EQ(hp_owner_abort(c_[1].engine(), tx_.id(), kDataset, token), HP_OK);
+  EXPECT_FALSE(c_[1].Arrives(token, 300ms));
+  hp_peer_remove(c_[1].engine(), c_[2].id(), c_[2].info().incarnation);
+  EXPECT_FALSE(c_[1].Arrives(token, 100ms)) << "the map still counts it, so it may come back alone";
+  c_.Install(c_.Entry(0, 2, {1, 0}));
+  EXPECT_EQ(c_[1].Wait(token).status, HP_OK);
 }
 
 }  // namespace

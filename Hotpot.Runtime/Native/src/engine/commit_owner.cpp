@@ -8,10 +8,11 @@
 //   kCommitting--every replica and sharer answered--> (forgotten; the outcome is remembered)
 //   kStaged, kQueued       --abort or failure-------> (forgotten; refused for ever)
 //   kPreparing, kPrepared  --abort or failure-------> kAborting    unlocked, refused for ever; replicas drop the record
-//   kAborting  --every reachable replica answered---> (forgotten)
+//   kAborting  --every replica answered or left out-> (forgotten)
 //
 // Whoever asked learns of a failure only after kAborting: a failure that was told and then undone by the recovery of a replica that still had the record
-// would be a lie. A prepared transaction that recovery has claimed, or whose chunks are no longer this node's, is decided by recovery (hp_settle) alone. A
+// would be a lie. So a replica that cannot be reached is waited for until it answers, or until the configuration of its chunks counts it no more; it
+// may be the only one that returns from the next crash. The commit that follows would have to wait as long. A prepared transaction that recovery has claimed, or whose chunks are no longer this node's, is decided by recovery (hp_settle) alone. A
 // newer epoch of a chunk that stays this node's (a replica joined) needs no recovery, so there the commit node goes on deciding.
 //
 // A prepare needs *every* node of the chunk's configuration, joining ones too: a replica left out now could be the only survivor later and would not
@@ -83,8 +84,8 @@ Status Engine::Prepare(TxKey key, uint32_t flags, uint32_t min_degree, uint32_t 
   auto it = owned_.find(key);
   if (it == owned_.end()) {
     // Never staged here, or dropped with its node: say no for ever, so that nobody can later count on us.
-    Remember(key, Outcome::kAborted, 0);
     if (Status s = LogOutcome(key, false); !s.ok()) return s;
+    Remember(key, Outcome::kAborted, 0);
     Complete(token, HP_E_NOT_FOUND);
     return Status::Ok();
   }
@@ -252,13 +253,12 @@ void Engine::FailPrepare(TxKey key, hp_status status) {
   tx.state = TxState::kAborting;
   tx.waiting.clear();
   if (logged) {
+    // Our record is in the log: until the marker is too, a restart finds it undecided, and recovery may commit it.
     MarkOutcome(key, false);
     tx.decided = MarkerEnd();
     if (auto ds = datasets_.find(key.dataset); ds != datasets_.end()) ReleaseLocks(*ds->second, tx);
-    for (NodeId r : tx.replicas) {
-      SendControl(r, key, false);
-      if (IsUp(r)) tx.waiting.insert(r);
-    }
+    for (NodeId r : tx.replicas) SendControl(r, key, false);
+    tx.waiting = {tx.replicas.begin(), tx.replicas.end()};
   }
   CheckAborted(key);
   TryPrepareQueue();
@@ -268,11 +268,21 @@ void Engine::CheckAborted(TxKey key) {
   auto it = owned_.find(key);
   if (it == owned_.end() || it->second.state != TxState::kAborting) return;
   OwnedTx& tx = it->second;
-  // A poisoned log will never say that the marker is durable; what the replicas answered has to do.
-  if (!tx.waiting.empty() || (!log_->Poisoned() && log_->DurableUpTo() < tx.decided)) return;
-  for (uint64_t token : tx.prepare_tokens) Complete(token, tx.failure, tx.degree);
-  for (uint64_t token : tx.abort_tokens) Complete(token, HP_OK);
-  owned_.erase(it);
+  auto ds = datasets_.find(key.dataset);
+  auto counts = [&](NodeId node, const ParsedPart& part) {
+    const ChunkConfig& config = ds->second->At(part.chunk).config;
+    return config.HasReplica(node) && !config.IsJoining(node);
+  };
+  std::erase_if(tx.waiting, [&](NodeId node) {
+    return ds == datasets_.end() || std::none_of(tx.record.parts().begin(), tx.record.parts().end(), [&](const ParsedPart& part) { return counts(node, part); });
+  });
+  if (!tx.waiting.empty()) return;
+  bool ended = log_->DurableUpTo() >= tx.decided;
+  if (!ended && !log_->Poisoned()) return;
+  // As in CheckCommitted: a marker that a poisoned log lost will never be there, and then nobody is told that the transaction failed.
+  for (uint64_t token : std::exchange(tx.prepare_tokens, {})) Complete(token, ended ? tx.failure : HP_E_POISONED, tx.degree);
+  for (uint64_t token : std::exchange(tx.abort_tokens, {})) Complete(token, ended ? HP_OK : HP_E_POISONED);
+  if (ended) owned_.erase(it);
 }
 
 void Engine::ReleaseLocks(Dataset& ds, OwnedTx& tx) {
@@ -451,7 +461,10 @@ Status Engine::Abort(TxKey key, uint64_t token) {
       Complete(token, HP_E_BUSY);
     } else {
       tx.abort_tokens.push_back(token);
-      FailPrepare(key, HP_E_REFUSED);
+      if (tx.state == TxState::kAborting)
+        CheckAborted(key);
+      else
+        FailPrepare(key, HP_E_REFUSED);
     }
     return Status::Ok();
   }
@@ -464,9 +477,9 @@ Status Engine::Abort(TxKey key, uint64_t token) {
     Complete(token, HP_E_BUSY);
     return Status::Ok();
   }
-  Remember(key, Outcome::kAborted, 0);
-  if (Status s = LogOutcome(key, false); !s.ok()) return s;
-  Complete(token, HP_OK);
+  // Nothing is known, and that proves nothing: this node may have become a replica when the transaction was over. Whoever asks goes on to ask for its
+  // end, which the owner of the chunk alone may tell.
+  Complete(token, HP_E_NOT_FOUND);
   return Status::Ok();
 }
 
@@ -484,6 +497,7 @@ void Engine::Remember(TxKey key, Outcome outcome, uint32_t degree) {
   if (known_order_.size() > kKnownMax) {
     known_.erase(known_order_.front());
     known_order_.pop_front();
+    known_gone_++;
   }
 }
 

@@ -172,6 +172,7 @@ struct SyncOut {  // somebody synchronises from us
   ChunkIndex chunk;
   Epoch epoch;
   TimePoint deadline;
+  uint64_t outcomes_taken;  // of known_order_, by its numbers
   std::vector<std::array<uint64_t, 2>> digests;
 };
 
@@ -466,6 +467,7 @@ class Engine final : public FabricEvents {
   };
   std::unordered_map<TxKey, Known, TxKeyHash> known_;  // outcomes, the oldest forgotten first
   std::deque<TxKey> known_order_;
+  uint64_t known_gone_ = 0;  // that ever left the front of known_order_: with it a place in the order has a number for the life of this engine
   std::unordered_map<uint64_t, SyncIn> syncs_in_;
   std::list<SyncOut> syncs_out_;
   struct SyncDone {
@@ -510,6 +512,7 @@ constexpr uint64_t kPendingBytesMax = 256u << 20;  // of records prepared and un
 constexpr size_t kDatasetsMax = 1024;      // 3 descriptors each (front, its userfaultfd, store): 3,072, below the usual hard limit of 4,096 or more
 constexpr uint64_t kChunksMax = 1u << 23;  // of one dataset: 8 B each = 64 MiB; with chunks of 4 MiB 32 TiB, which is all of the region for bases
 constexpr size_t kSyncMessagePages = 512;  // 2 MiB per SYNC_PAGES message
+constexpr size_t kSyncMessageOutcomes = 32768;  // 512 KiB of them; kKnownMax are 2 MiB, once for each dataset and pair of lives
 constexpr auto kSyncPatience = std::chrono::milliseconds(500);  // many times what a commit under way takes, a fraction of what a recovery may
 constexpr size_t kCheckpointSlice = 256;   // pages written per turn of a checkpoint: 1 MiB, about 0.3 ms
 

@@ -343,6 +343,7 @@ Status Engine::SetPeer(NodeId node, Incarnation incarnation, const std::string& 
     if (p->up) OnPeerDown(node, p->incarnation, "restarted");
     p = FindPeer(node);
   }
+  if (incarnation != p->incarnation) p->outcomes_taken.clear();
   p->incarnation = incarnation;
   p->address = address;
   return fabric_->SetPeer(node, incarnation, address);
@@ -360,13 +361,10 @@ void Engine::RemovePeer(NodeId node, Incarnation incarnation) {
   std::vector<TxKey> drop, check;
   for (auto& [key, tx] : owned_) {
     if (key.tx.node == node.value && (tx.state == TxState::kStaged || tx.state == TxState::kQueued)) drop.push_back(key);
-    if (tx.state >= TxState::kCommitting && (tx.waiting.erase(node) + tx.pushed.erase(node)) > 0) check.push_back(key);
+    if (tx.state == TxState::kCommitting && (tx.waiting.erase(node) + tx.pushed.erase(node)) > 0) check.push_back(key);
   }
   for (TxKey key : drop) FailPrepare(key, HP_E_PEER_LOST);
-  for (TxKey key : check) {
-    CheckCommitted(key);
-    CheckAborted(key);
-  }
+  for (TxKey key : check) CheckCommitted(key);
 }
 
 int Engine::PeerConnected(NodeId node) const {
@@ -407,13 +405,10 @@ void Engine::OnPeerDown(NodeId node, Incarnation, const std::string&) {
   if (!p || !p->up) return;
   p->up = false;
   stats_.peers_lost++;
-  std::vector<TxKey> fail, aborting;
-  for (auto& [key, tx] : owned_) {
+  std::vector<TxKey> fail;
+  for (auto& [key, tx] : owned_)
     if (tx.state == TxState::kPreparing && tx.waiting.contains(node)) fail.push_back(key);
-    if (tx.state == TxState::kAborting && tx.waiting.erase(node) > 0) aborting.push_back(key);  // it hears of it when it is back
-  }
   for (TxKey key : fail) FailPrepare(key, HP_E_PEER_LOST);
-  for (TxKey key : aborting) CheckAborted(key);
   for (auto it = stages_.begin(); it != stages_.end();) {
     if (it->second.owner == node) {
       Complete(it->second.token, HP_E_PEER_LOST);

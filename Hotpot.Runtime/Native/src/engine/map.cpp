@@ -184,17 +184,18 @@ Status Engine::Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config) {
   bool replica = config.HasReplica(self_), joining = config.IsJoining(self_);
   if (epoch_changed) {
     // Whatever was promised for the old configuration and is not yet the commit point ends here; prepared transactions are settled.
-    std::vector<TxKey> stale;
+    std::vector<TxKey> stale, aborting;
     for (const auto& [key, tx] : owned_) {
-      if (key.dataset != ds.id || tx.state > TxState::kPreparing) continue;
+      if (key.dataset != ds.id || (tx.state > TxState::kPreparing && tx.state != TxState::kAborting)) continue;
       for (const ParsedPart& part : tx.record.parts())
         if (part.chunk == chunk.index) {
-          stale.push_back(key);
+          (tx.state == TxState::kAborting ? aborting : stale).push_back(key);
           break;
         }
     }
     chunk.config = config;
     for (TxKey key : stale) FailPrepare(key, HP_E_STALE_EPOCH);
+    for (TxKey key : aborting) CheckAborted(key);  // it need not hear of it from a replica that is left out now
   }
   chunk.config = std::move(config);
   if (ds.view) ds.view->ClearPoison(PageIndex(ds.PageOf(chunk.index, 0)), chunk.pages.size());  // new hope

@@ -47,6 +47,12 @@ Status Engine::TxOutcome(TxKey key, ChunkIndex chunk, hp_ask ask, hp_outcome* ou
   *out = HP_OUTCOME_UNKNOWN;
   auto it = owned_.find(key);
   if (ask == HP_ASK_END) {
+    // Only who serves the chunk can tell an end. A new life of a former owner may not: it may still find itself in a map that was made for its last one.
+    Dataset* ds = nullptr;
+    if (Status s = FindDataset(key.dataset, &ds); !s.ok()) return s;
+    const Chunk* at = ds->Find(chunk);
+    if (!at || !Owns(*at)) return Status::Error(HP_E_NOT_OWNER, "This node does not own the chunk; fetch the new map and ask its owner.");
+    if (at->config.phase != HP_CHUNK_ACTIVE || !at->complete) return Status::Error(HP_E_BUSY, "The chunk is recovering; try again shortly.");
     bool pending_here = std::any_of(pending_.begin(), pending_.end(), [&](const auto& p) { return p.first.Whole() == key.Whole() && has(p.second.record); });
     if (pending_here || (it != owned_.end() && it->second.state >= TxState::kPrepared && has(it->second.record))) {
       *out = HP_OUTCOME_PREPARED;
@@ -75,8 +81,9 @@ Status Engine::TxOutcome(TxKey key, ChunkIndex chunk, hp_ask ask, hp_outcome* ou
     if (ask == HP_ASK_END && owned_.contains(key)) *out = HP_OUTCOME_PREPARED;  // the replicas have yet to refuse it
     return Status::Ok();
   }
+  if (Status s = LogOutcome(key, false); !s.ok()) return s;
   Remember(key, Outcome::kAborted, 0);
-  return LogOutcome(key, false);
+  return Status::Ok();
 }
 
 // Decides a transaction on this node alone; the recovery grain does the same on every other node that has it.

@@ -128,6 +128,7 @@ struct Peer {
   Incarnation incarnation;  // 0 = not announced by membership, or declared dead
   std::string address;
   bool up = false;
+  std::map<DatasetId, uint64_t> outcomes_taken;  // of its outcomes in this life, how many it has given to us with synchronisations (sync.cpp)
   // What this peer must still learn from us as owner (applies, aborts): sent again when the link comes back.
   std::map<TxKey, bool> unacked;  // true = apply, false = abort
 };

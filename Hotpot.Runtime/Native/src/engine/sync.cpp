@@ -4,6 +4,12 @@
 // ones wait in line), and sends whole pages where digests differ. The link is in order, and the receiver is in the configuration already (joining), so every
 // commit after the answer reaches it as a record, and every commit before it is in the answer.
 //
+// With the pages go the outcomes: the transactions of the dataset that the source remembers as committed. Their bytes are in the pages, and nothing else
+// here tells of them; without them a copy that becomes an owner would refuse them to a commit node that still asks how they ended, and to a recovery that
+// still has one of them pending on another chunk. Each goes once to a life: the receiver says how far in the source's memory it got with the last
+// synchronisation. They are in the receiver's log before the copy counts for complete.
+// Potential weakness: a source that has forgotten an outcome (kKnownMax) cannot pass it on.
+//
 // The source waits for kSyncPatience at most: one of those transactions may be undecided because its commit node is dead, and only whoever asked for the
 // synchronisation can see to that.
 #define XXH_INLINE_ALL  // header only: no shared library to find at run time
@@ -48,7 +54,9 @@ Status Engine::Sync(DatasetId id, ChunkIndex index, NodeId source, uint64_t toke
   MessageBody body;
   Writer w(&body);
   w.Put(MessageHead{id.value, chunk.config.epoch.value, request, index.value, 0});
-  w.Put(static_cast<uint64_t>(chunk.pages.size()));
+  const Peer* from = FindPeer(source);
+  auto taken = from ? from->outcomes_taken.find(id) : std::map<DatasetId, uint64_t>::const_iterator{};
+  w.Put(SyncHead{chunk.pages.size(), from && taken != from->outcomes_taken.end() ? taken->second : 0});
   alignas(64) std::byte stored[kPageSize];
   for (uint32_t i = 0; i < chunk.pages.size(); i++) {
     PageIndex page(ds->PageOf(index, i));
@@ -80,9 +88,9 @@ void Engine::OnSync(NodeId peer, const MessageHead& head, Reader reader) {
   if (it == datasets_.end() || head.chunk >= it->second->chunk_count()) return refuse(HP_E_NOT_FOUND);
   Dataset& ds = *it->second;
   Chunk& chunk = ds.At(ChunkIndex(head.chunk));
-  uint64_t count = 0;
+  SyncHead sync;
   Bytes digests;
-  if (!reader.Read(&count) || count != chunk.pages.size() || !reader.Take(count * 16, &digests) || !reader.AtEnd()) {
+  if (!reader.Read(&sync) || sync.pages != chunk.pages.size() || !reader.Take(sync.pages * 16, &digests) || !reader.AtEnd()) {
     stats_.refused_malformed++;
     return refuse(HP_E_INVALID);
   }
@@ -91,7 +99,7 @@ void Engine::OnSync(NodeId peer, const MessageHead& head, Reader reader) {
     return refuse(HP_E_STALE_EPOCH);
   }
   if (!chunk.held || !chunk.complete || !chunk.config.Announced()) return refuse(HP_E_BUSY);
-  SyncOut out{peer, head.request, ds.id, chunk.index, chunk.config.epoch, Now() + kSyncPatience, std::vector<std::array<uint64_t, 2>>(count)};
+  SyncOut out{peer, head.request, ds.id, chunk.index, chunk.config.epoch, Now() + kSyncPatience, sync.outcomes_taken, std::vector<std::array<uint64_t, 2>>(sync.pages)};
   std::memcpy(out.digests.data(), digests.data(), digests.size());
   chunk.sync_holds++;
   syncs_out_.push_back(std::move(out));
@@ -121,23 +129,21 @@ void Engine::SendSync(SyncOut& sync) {
   Dataset& ds = *datasets_.at(sync.dataset);
   Chunk& chunk = ds.At(sync.chunk);
   MessageHead head{ds.id.value, sync.epoch.value, sync.request, sync.chunk.value, HP_OK};
-  auto start = [&](MessageBody& body) {
-    Writer w(&body);
-    w.Put(head);
-    w.Put(uint64_t{0});              // pages in this message, filled in below
-    w.Put(uint64_t{0});              // 1 = the last message
-    w.Put(chunk.applied.value);
-  };
+  SyncPagesHead counts{0, 0, chunk.applied.value, 0, known_gone_ + known_order_.size()};
   MessageBody body;
-  start(body);
-  uint64_t pages = 0;
+  auto start = [&] {
+    counts.pages = counts.committed = 0;
+    body.resize(sizeof head + sizeof counts);  // both are filled in when it goes
+  };
+  start();
   auto send = [&](uint64_t last) {
-    std::memcpy(body.data() + sizeof head, &pages, sizeof pages);
-    std::memcpy(body.data() + sizeof head + 8, &last, sizeof last);
+    counts.last = last;
+    std::memcpy(body.data(), &head, sizeof head);
+    std::memcpy(body.data() + sizeof head, &counts, sizeof counts);
     stats_.served_bytes += body.size();
     fabric_->Send(sync.peer, static_cast<uint16_t>(MessageType::kSyncPages), std::move(body));
     body = {};
-    pages = 0;
+    start();
   };
   if (chunk.config.epoch != sync.epoch) head.status = HP_E_STALE_EPOCH;
   for (uint32_t i = 0; i < chunk.pages.size() && head.status == HP_OK; i++) {
@@ -155,15 +161,19 @@ void Engine::SendSync(SyncOut& sync) {
     Writer w(&body);
     w.Put(PageHead{chunk.VersionOf(i), i, 0});
     w.Put(Bytes(bytes, kPageSize));
-    if (++pages == kSyncMessagePages) {
-      send(0);
-      start(body);
-    }
+    if (++counts.pages == kSyncMessagePages) send(0);
+  }
+  // Aborted ones need no telling: whoever does not know a transaction refuses it.
+  for (uint64_t i = std::max(sync.outcomes_taken, known_gone_) - known_gone_; i < known_order_.size() && head.status == HP_OK; i++) {
+    auto known = known_.find(known_order_[i]);
+    if (known == known_.end() || known->first.dataset != ds.id || known->second.outcome != Outcome::kCommitted) continue;
+    if (counts.pages > 0 || counts.committed == kSyncMessageOutcomes) send(0);
+    Writer(&body).Put(TxIdWire{known->first.tx.node, known->first.tx.sequence});
+    counts.committed++;
   }
   if (head.status != HP_OK) {
-    body = {};
-    start(body);
-    pages = 0;
+    body.clear();
+    start();
   }
   send(1);
 }
@@ -181,26 +191,23 @@ void Engine::OnSyncPages(NodeId peer, const MessageHead& head, Reader reader) {
   if (head.status != HP_OK) return fail(static_cast<hp_status>(head.status));
   Dataset& ds = *found->second;
   Chunk& chunk = ds.At(sync.chunk);
-  uint64_t count = 0, last = 0, sequence = 0;
-  if (!reader.Read(&count) || !reader.Read(&last) || !reader.Read(&sequence) || count > kSyncMessagePages) {
+  SyncPagesHead counts;
+  Bytes pages, committed;
+  if (!reader.Read(&counts) || counts.pages > kSyncMessagePages || counts.committed > kSyncMessageOutcomes ||
+      !reader.Take(counts.pages * (sizeof(PageHead) + kPageSize), &pages) || !reader.Take(counts.committed * sizeof(TxIdWire), &committed) || !reader.AtEnd()) {
     stats_.refused_malformed++;
     return fail(HP_E_INVALID);
   }
   if (head.epoch != chunk.config.epoch.value || !chunk.held) return fail(HP_E_STALE_EPOCH);
-  if (count > 0) {
-    Bytes pages;
-    if (!reader.Take(count * (sizeof(PageHead) + kPageSize), &pages)) {
-      stats_.refused_malformed++;
-      return fail(HP_E_INVALID);
-    }
-    ImageLog image{ds.id.value, chunk.config.epoch.value, chunk.index.value, static_cast<uint32_t>(count)};
+  if (counts.pages > 0) {
+    ImageLog image{ds.id.value, chunk.config.epoch.value, chunk.index.value, static_cast<uint32_t>(counts.pages)};
     Bytes parts[] = {Bytes(reinterpret_cast<const std::byte*>(&image), sizeof image), pages};
     Lsn end;
     if (Status s = Append(LogType::kImage, parts, &end); !s.ok()) {
       std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
       return fail(s.code);
     }
-    for (uint64_t i = 0; i < count; i++) {
+    for (uint64_t i = 0; i < counts.pages; i++) {
       PageHead ph;
       std::memcpy(&ph, pages.data() + i * (sizeof ph + kPageSize), sizeof ph);
       if (ph.page >= chunk.pages.size()) {
@@ -209,12 +216,24 @@ void Engine::OnSyncPages(NodeId peer, const MessageHead& head, Reader reader) {
       }
       if (Status s = ApplyImage(ds, chunk, ph.page, pages.data() + i * (sizeof ph + kPageSize) + sizeof ph, ph.version); !s.ok()) return fail(s.code);
     }
-    sync.copied += count;
-    stats_.fetch_bytes += count * kPageSize;
+    sync.copied += counts.pages;
+    stats_.fetch_bytes += counts.pages * kPageSize;
   }
-  if (!last) return;
-  chunk.Shows(Sequence(sequence));
-  chunk.floor = std::max(chunk.floor, sequence);
+  for (uint64_t i = 0; i < counts.committed; i++) {
+    TxIdWire tx;
+    std::memcpy(&tx, committed.data() + i * sizeof tx, sizeof tx);
+    TxKey key{{tx.node, tx.sequence}, ds.id, NodeId(0)};
+    if (known_.contains(key)) continue;
+    if (Status s = LogOutcome(key, true); !s.ok()) {
+      std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
+      return fail(s.code);
+    }
+    Remember(key, Outcome::kCommitted, chunk.config.Counted());
+  }
+  if (!counts.last) return;
+  if (Peer* from = FindPeer(peer)) from->outcomes_taken[ds.id] = counts.outcomes_given;
+  chunk.Shows(Sequence(counts.sequence));
+  chunk.floor = std::max(chunk.floor, counts.sequence);
   chunk.complete = true;
   if (Status s = LogChunk(ds, chunk); !s.ok()) return fail(s.code);
   syncs_durable_.push_back({log_->End(), head.request});

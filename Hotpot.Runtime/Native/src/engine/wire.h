@@ -47,6 +47,26 @@ struct PageHead {  // in kPages and kSyncPages; followed by kPageSize bytes unle
 static_assert(sizeof(PageHead) == 16);
 constexpr uint32_t kPageZero = 1;
 
+struct SyncHead {  // in kSync, after the MessageHead; followed by a digest of 16 bytes for each page of the chunk
+  uint64_t pages;
+  uint64_t outcomes_taken;  // what the last synchronisation from this life of the source said in `outcomes_given`; 0 = none did
+};
+static_assert(sizeof(SyncHead) == 16);
+
+struct SyncPagesHead {  // in kSyncPages, likewise; followed by the pages, each with its PageHead, and by the transactions as TxIdWire
+  uint64_t pages;
+  uint64_t last;  // 1 = the last message
+  uint64_t sequence;
+  uint64_t committed;       // transactions
+  uint64_t outcomes_given;  // how far in the source's memory the receiver is then
+};
+static_assert(sizeof(SyncPagesHead) == 40);
+
+struct TxIdWire {
+  uint64_t node, sequence;
+};
+static_assert(sizeof(TxIdWire) == 16);
+
 struct TxKeyWire {
   uint64_t node, sequence, dataset, owner;
 };

@@ -256,7 +256,10 @@ internal sealed class FakeEngine : INodeEngine
                 foreach (NodeId node in record.Parts.SelectMany(part => Entry(dataset, part.Chunk).Replicas).Append(Self).Distinct())
                     _fabric.Link(this, node)?.Drop((transaction, dataset, Self));
             }
-            _staged.Remove(key);
+            else if (!_staged.Remove(key))
+            {
+                return new(Failed(HotpotStatus.NotFound));
+            }
             _disk.Outcomes[key] = TransactionOutcome.Aborted;
             return new(Done(0));
         }
@@ -320,6 +323,8 @@ internal sealed class FakeEngine : INodeEngine
         {
             CheckAlive();
             var key = (transaction, dataset);
+            if (question == OutcomeQuestion.End && _map.GetValueOrDefault((dataset, chunk))?.Owner != Self)
+                throw new NotOwnerException($"Node {Self} does not own chunk {chunk}.");
             bool pending = _disk.Pending.Any(pair => pair.Key.Transaction == transaction && pair.Key.Dataset == dataset && pair.Value.Parts.Any(part => part.Chunk == chunk));
             if (_disk.Outcomes.TryGetValue(key, out TransactionOutcome known) && !(pending && question == OutcomeQuestion.End))
                 return Task.FromResult(known);
@@ -363,6 +368,8 @@ internal sealed class FakeEngine : INodeEngine
             if (theirs.Epoch != ours.Epoch)
                 return new(Failed(HotpotStatus.StaleEpoch));
             ours.CopyFrom(theirs);
+            foreach (var committed in from._disk.Outcomes.Where(pair => pair.Key.Item2 == dataset && pair.Value == TransactionOutcome.Committed).ToArray())
+                _disk.Outcomes.TryAdd(committed.Key, committed.Value);
             return new(new Completion(HotpotStatus.Ok, 0, 1));
         }
     }

@@ -1,5 +1,6 @@
 #if HOTPOT_EMBEDDED
 using Hotpot.Grains;
+using Hotpot.Grains.Dataset;
 using static Hotpot.Tests.Grains.TestNodes;
 
 namespace Hotpot.Tests.Grains.Cluster;
@@ -115,6 +116,48 @@ public sealed class MembershipTests
         await cluster.KillAsync(B);
         await cluster.HealAsync(dataset.Id, health => health.Recovering == 0);
         await AssertFilledAsync(cluster, dataset);
+    }
+
+    /// <summary>The second death is not known yet when the first is fenced: the dead survivor must not become the only one whose return counts.</summary>
+    [Fact]
+    public async Task TwoDeathsAtOnceLeaveAChunkToWhicheverReturns()
+    {
+        await using HotpotCluster cluster = await HotpotCluster.StartAsync(A, B, C);
+        DatasetDescription dataset = await cluster.CreateAsync("graph", degree: 2);
+        for (int chunk = 0; chunk < 6; chunk++)
+            await cluster.Committer(A).WriteAsync(dataset, chunk * 4096, new byte[] { (byte)(chunk + 1) }, Options, default);
+        ChunkIndex[] shared = [.. Enumerable.Range(0, 6).Select(chunk => new ChunkIndex((uint)chunk))];
+        shared = [.. (await cluster.Grains.DatasetGrain(dataset.Id).GetEntriesAsync(shared)).Where(entry => entry.Holds(B)).Select(entry => entry.Chunk)];
+        Assert.NotEmpty(shared);
+        cluster.Engine(B).IsAlive = false;
+        await cluster.KillAsync(A);
+        await cluster.KillAsync(B);
+        await cluster.HealAsync(dataset.Id, health => health.Waiting >= shared.Length);
+        ChunkEntry[] waiting = await cluster.Grains.DatasetGrain(dataset.Id).GetEntriesAsync(shared);
+        Assert.All(waiting, entry => Assert.Equal([A, B], entry.Replicas.Order()));
+        await cluster.StartNodeAsync(A);
+        await cluster.HealAsync(dataset.Id, health => health.Recovering == 0 && health.ReplicasMissing == 0);
+        await AssertFilledAsync(cluster, dataset);
+    }
+
+    /// <summary>An activation that was thought to be over may still write; the present one has no work, so it never writes and would never notice.</summary>
+    [Fact]
+    public async Task AnActivationLearnsOfWhatAnotherOneStored()
+    {
+        await using HotpotCluster cluster = await HotpotCluster.StartAsync(A, B, C);
+        DatasetDescription dataset = await FilledAsync(cluster, degree: 2, owner: A);
+        await cluster.HealAsync(dataset.Id, health => health.ReplicasMissing == 0);
+        IDatasetGrain grain = cluster.Grains.DatasetGrain(dataset.Id);
+        EmbeddedGrainStorage storage = cluster.Storage(A);
+        (string? etag, DatasetState? state) = await storage.ReadAsync<DatasetState>("dataset", grain.GetGrainId(), default);
+        state!.Members[state.Members.FindIndex(member => member.Node == C)] = state.Members.Find(member => member.Node == C)! with { Phase = MemberPhase.Leaving };
+        state.Unsettled.Add(new DeadLife { Node = D, Incarnation = new Incarnation(1) });
+        await storage.WriteAsync("dataset", grain.GetGrainId(), etag, state, default);
+        await HotpotCluster.UntilAsync("what was stored is worked off", async () =>
+        {
+            await grain.MaintainAsync();
+            return (await storage.ReadAsync<DatasetState>("dataset", grain.GetGrainId(), default)).State!.Unsettled.Count == 0;
+        });
     }
 
     [Fact]
