@@ -76,6 +76,15 @@ public interface IStoredGrain : IGrainWithStringKey
     Task<string> WhereAsync();
 }
 
+/// <summary>Anywhere, one at a time.</summary>
+public interface IRoamingGrain : IGrainWithStringKey
+{
+    Task<string> WhereAsync();
+
+    /// <summary>Ends only when the token is cancelled, and keeps the activation from ending before.</summary>
+    Task StayAsync(CancellationToken cancellationToken);
+}
+
 /// <summary>Something with every kind of member.</summary>
 [GenerateSerializer]
 public sealed class Parcel

@@ -127,6 +127,18 @@ public sealed class PlacedGrain(ILocalSiloDetails silo) : Grain, IPlacedGrain
     public Task<int> ActivationsAsync() => Task.FromResult(Activations[this.GetPrimaryKeyString()]);
 }
 
+public sealed class RoamingGrain(ILocalSiloDetails silo) : Grain, IRoamingGrain
+{
+    public Task<string> WhereAsync() => Task.FromResult(silo.Name);
+
+    public async Task StayAsync(CancellationToken cancellationToken)
+    {
+        var cancelled = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using (cancellationToken.UnsafeRegister(static source => ((TaskCompletionSource)source!).SetResult(), cancelled))
+            await cancelled.Task;
+    }
+}
+
 public sealed class StoredGrain(
     [PersistentState("number", "test")] IPersistentState<StoredNumber> state, ILocalSiloDetails silo) : Grain, IStoredGrain
 {

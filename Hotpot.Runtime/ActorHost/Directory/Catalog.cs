@@ -13,7 +13,7 @@ internal sealed partial class Catalog(Silo silo, ILoggerFactory loggers)
 
     public ActivationContext? Find(GrainId grain) => _activations.GetValueOrDefault(grain);
 
-    /// <summary>Only after the directory registered the grain here.</summary>
+    /// <summary>After the directory has named this silo; the activation confirms that before it runs.</summary>
     public ActivationContext GetOrCreate(GrainId grain, GrainClass grainClass) =>
         _activations.GetOrAdd(
             grain,
@@ -21,22 +21,22 @@ internal sealed partial class Catalog(Silo silo, ILoggerFactory loggers)
             (silo, grainClass, _logger));
 
     /// <summary>
-    /// Whether the grain is here. One that is ending is waited for, so that a "no" means that nothing of it runs any
-    /// more.
+    /// What the activation here claims; null when there is none. One that is ending is waited for, so that null means that
+    /// nothing of it runs any more; one that ends before it may run never runs, and may be waiting for the one who asks.
     /// </summary>
-    public async Task<bool> HoldsAsync(GrainId grain, CancellationToken cancellationToken)
+    public async Task<long?> ClaimAsync(GrainId grain, CancellationToken cancellationToken)
     {
         if (Find(grain) is not { } activation)
-            return false;
+            return null;
         if (!activation.IsEnding)
-            return true;
-        await activation.Deactivated.WaitAsync(cancellationToken);
-        return false;
+            return activation.Claim;
+        if (activation.MayRun)
+            await activation.Deactivated.WaitAsync(cancellationToken);
+        return null;
     }
 
     public async Task RemoveAsync(ActivationContext activation)
     {
-        _activations.TryRemove(KeyValuePair.Create(activation.GrainId, activation));
         silo.ForgetPlace(activation.GrainId);
         try
         {
@@ -45,10 +45,19 @@ internal sealed partial class Catalog(Silo silo, ILoggerFactory loggers)
         }
         catch (Exception exception) when (exception is OrleansException or OperationCanceledException)
         {
-            // The entry stays behind. Whoever follows it comes here, finds nothing, and asks the owner, which asks here
-            // again.
+            // The entry stays behind. Whoever follows it comes here, and a new activation begins here.
             LogNotUnregistered(activation.GrainId, exception.Message);
         }
+
+        // Last, so that this cannot take away the entry of the next activation here.
+        _activations.TryRemove(KeyValuePair.Create(activation.GrainId, activation));
+    }
+
+    /// <summary>Ends all activations, and does not wait for what they have begun.</summary>
+    public void BeginDeactivateAll(DeactivationReason reason)
+    {
+        foreach (var activation in _activations.Values)
+            activation.Deactivate(reason, CancellationToken.None);
     }
 
     /// <summary>Ends all activations, and waits for it as long as the token allows.</summary>
@@ -57,25 +66,30 @@ internal sealed partial class Catalog(Silo silo, ILoggerFactory loggers)
         while (!_activations.IsEmpty)
         {
             var ending = _activations.Values.ToList();
-            foreach (var activation in ending)
-                activation.Deactivate(reason, CancellationToken.None);
+            BeginDeactivateAll(reason);
             await Task.WhenAll(ending.Select(activation => activation.Deactivated)).WaitAsync(cancellationToken);
         }
     }
 
     /// <summary>
-    /// Makes the owners of a new snapshot know the activations here; one that is registered elsewhere by now is ended.
+    /// Makes the owners of a new snapshot know the activations here, so that they need not ask around; one that an owner knows
+    /// elsewhere is ended.
     /// </summary>
     public async Task ConfirmAllAsync(ClusterMembershipSnapshot before, ClusterMembershipSnapshot after, CancellationToken cancellationToken)
     {
         foreach (var (grain, activation) in _activations)
         {
             var owner = GrainDirectory.OwnerOf(grain, after);
-            if (owner is null || owner.Equals(GrainDirectory.OwnerOf(grain, before)) || activation.IsEnding)
+            if (owner is null || owner.Equals(GrainDirectory.OwnerOf(grain, before)) || activation.IsEnding || activation.Claim == 0)
                 continue;
-            var place = await silo.Directory.RegisterAsync(grain, silo.SiloAddress, cancellationToken);
-            if (place is null || place.Equals(silo.SiloAddress))
+            if (await silo.Directory.RegisterAsync(grain, silo.SiloAddress, cancellationToken) is not { Silo: { } place } answer)
                 continue;
+            if (place.Equals(silo.SiloAddress))
+            {
+                activation.Claim = answer.Version;
+                continue;
+            }
+
             var reason = new DeactivationReason(DeactivationReasonCode.DuplicateActivation, $"The grain is registered at {place}.");
             activation.Deactivate(reason, CancellationToken.None);
         }

@@ -15,7 +15,8 @@ namespace Hotpot.Actors;
 // (MayStart): one at a time, with these exceptions: a class marked [Reentrant], a method marked [AlwaysInterleave], and
 // methods marked [ReadOnly] among themselves.
 //
-// Life. Creating -> Active -> Deactivating -> Gone, and Creating -> Gone when activation fails. Work that comes while
+// Life. Creating -> Active -> Deactivating -> Gone, and Creating -> Gone when activation fails, or when the directory has
+// the grain elsewhere (GrainDirectory.cs); then nothing of the grain has run here. Work that comes while
 // Deactivating is not taken: the router waits until the activation is gone and looks again, since the next activation
 // may be in another silo. That is not a retry: the request has not been started.
 //
@@ -38,6 +39,7 @@ internal sealed partial class ActivationContext : SynchronizationContext, IGrain
     private readonly Queue<(SendOrPostCallback Callback, object? State)> _work = new();
     private bool _scheduled;
     private bool _takesRequests = true;
+    private bool _mayRun;
 
     // Touched in turns only.
     private readonly LinkedList<Invocation> _waiting = [];
@@ -47,6 +49,9 @@ internal sealed partial class ActivationContext : SynchronizationContext, IGrain
     private DeactivationReason _reason;
     private AsyncServiceScope _scope;
     private bool _hasScope;
+
+    // See Claim.
+    private long _claim;
 
     public ActivationContext(Silo silo, GrainClass grainClass, GrainId grainId, ILogger logger)
     {
@@ -89,6 +94,26 @@ internal sealed partial class ActivationContext : SynchronizationContext, IGrain
             lock (_gate)
                 return !_takesRequests;
         }
+    }
+
+    /// <summary>True from the moment code of the grain may run; one that is ending before that never runs any.</summary>
+    public bool MayRun
+    {
+        get
+        {
+            lock (_gate)
+                return _mayRun;
+        }
+    }
+
+    /// <summary>
+    /// The version of the membership in which the directory has confirmed this activation; 0 before that. Written by the
+    /// directory, from the first turn and after changes of the membership.
+    /// </summary>
+    public long Claim
+    {
+        get => Volatile.Read(ref _claim);
+        set => Volatile.Write(ref _claim, value);
     }
 
     /// <summary>Cancelled when the activation begins to end.</summary>
@@ -202,6 +227,19 @@ internal sealed partial class ActivationContext : SynchronizationContext, IGrain
     {
         try
         {
+            var confirmed = await _silo.Directory.ConfirmAsync(this);
+            lock (_gate)
+            {
+                _takesRequests &= confirmed;
+                _mayRun = _takesRequests;
+            }
+
+            if (!MayRun)
+            {
+                await FinishAsync();
+                return;
+            }
+
             _scope = _silo.Services.CreateAsyncScope();
             _hasScope = true;
             var (constructor, facets) = GrainConstructor.Prepare(this);

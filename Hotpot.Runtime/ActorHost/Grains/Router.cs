@@ -49,6 +49,12 @@ internal sealed class Router(Silo silo) : IPlacementContext
 
     public void Dispatch(RoutableCall call, bool runHere)
     {
+        if (silo.HasStopped)
+        {
+            call.Fail(new SiloUnavailableException($"Silo {silo.Name} has stopped and makes no calls any more; call in another one."));
+            return;
+        }
+
         if (silo.IsFenced)
         {
             call.Fail(new SiloUnavailableException(
@@ -164,7 +170,7 @@ internal sealed class Router(Silo silo) : IPlacementContext
                 ?? throw new OrleansConfigurationException(
                     $"No placement director for {strategy.GetType().Name} is registered; add it with AddPlacementDirector.");
             var proposed = await director.OnAddActivation(strategy, new PlacementTarget(grain), this).ConfigureAwait(false);
-            var place = await silo.Directory.RegisterAsync(grain, proposed, limit.Token).ConfigureAwait(false);
+            var place = (await silo.Directory.RegisterAsync(grain, proposed, limit.Token).ConfigureAwait(false))?.Silo;
             if (place is not null)
                 Learn(grain, place);
             return place;

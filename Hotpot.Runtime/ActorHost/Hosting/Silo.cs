@@ -33,10 +33,13 @@ internal sealed partial class Silo : ILocalSiloDetails, ICallRouter, IDisposable
     private readonly ILogger _logger;
     private readonly SiloEndpoint _endpoint;
 
-    // Written on the membership thread and at the start, one after the other: the snapshot whose owners the activations
-    // were last confirmed with.
+    // Written by OnMembershipChanged, of which one runs at a time: the last confirmation, and the snapshot whose owners the
+    // activations were last confirmed with.
     private Task _confirming = Task.CompletedTask;
     private ClusterMembershipSnapshot _confirmed;
+
+    // Written by Dispose.
+    private int _stopped;
 
     public Silo(
         IServiceProvider services,
@@ -79,6 +82,8 @@ internal sealed partial class Silo : ILocalSiloDetails, ICallRouter, IDisposable
     public SiloAddress SiloAddress => Membership.Local;
 
     public bool IsFenced => Membership.IsFenced;
+
+    public bool HasStopped => Volatile.Read(ref _stopped) != 0;
 
     public TimeSpan ResponseTimeout { get; }
 
@@ -128,6 +133,7 @@ internal sealed partial class Silo : ILocalSiloDetails, ICallRouter, IDisposable
 
     public void Dispose()
     {
+        Volatile.Write(ref _stopped, 1);
         Clock.Dispose();
         Connections.Dispose();
         _endpoint.Dispose();
@@ -168,9 +174,9 @@ internal sealed partial class Silo : ILocalSiloDetails, ICallRouter, IDisposable
             case SystemOperation.Unregister:
                 var gone = question.Content<UnregisterQuestion>();
                 Directory.Unregister(gone.Grain, gone.Place);
-                return new HoldsAnswer(false);
+                return new HoldsAnswer(null);
             case SystemOperation.Holds:
-                return new HoldsAnswer(await Catalog.HoldsAsync(question.Content<HoldsQuestion>().Grain, cancellationToken).ConfigureAwait(false));
+                return new HoldsAnswer(await Catalog.ClaimAsync(question.Content<HoldsQuestion>().Grain, cancellationToken).ConfigureAwait(false));
             default:
                 throw new BadFrameException($"A silo asked for operation {(byte)question.Operation}.");
         }
@@ -231,9 +237,16 @@ internal sealed partial class Silo : ILocalSiloDetails, ICallRouter, IDisposable
 
     private async Task DeactivateGrainsAsync(CancellationToken cancellationToken)
     {
+        var reason = new DeactivationReason(DeactivationReasonCode.ShuttingDown, "The silo stops.");
+        if (IsFenced)
+        {
+            // Their requests wait for others that do not answer any more, and nobody waits for theirs.
+            Catalog.BeginDeactivateAll(reason);
+            return;
+        }
+
         try
         {
-            var reason = new DeactivationReason(DeactivationReasonCode.ShuttingDown, "The silo stops.");
             await Catalog.DeactivateAllAsync(reason, cancellationToken).ConfigureAwait(false);
         }
         catch (OperationCanceledException)

@@ -47,6 +47,9 @@ internal sealed partial class MembershipAgent : IClusterMembershipService, IDisp
     private readonly ILogger _logger;
     private readonly SnapshotFeed _feed;
 
+    // Held while a snapshot is given to the handlers and then to the readers, so that all see the same order.
+    private readonly Lock _publishing = new();
+
     // Written by Join and Dispose only, which the lifecycle of the silo keeps apart.
     private FileLock? _life;
     private Socket? _socket;
@@ -81,7 +84,8 @@ internal sealed partial class MembershipAgent : IClusterMembershipService, IDisp
     public event Action<string>? Fenced;
 
     /// <summary>
-    /// Raised for every new snapshot, before its readers see it. Handlers must be quick and must not throw.
+    /// Raised for every new snapshot, one after the other, before its readers see it. Handlers must be quick and must not
+    /// throw.
     /// </summary>
     public event Action<ClusterMembershipSnapshot>? Changed;
 
@@ -185,12 +189,15 @@ internal sealed partial class MembershipAgent : IClusterMembershipService, IDisp
     private void Publish(MembershipImage image)
     {
         var snapshot = image.ToSnapshot();
-        if (_feed.Current.Version < snapshot.Version)
+        lock (_publishing)
         {
-            // The handlers see the snapshot first, so that whoever awaits an update finds routing already changed by
-            // it.
-            Changed?.Invoke(snapshot);
-            _feed.Publish(snapshot);
+            if (_feed.Current.Version < snapshot.Version)
+            {
+                // The handlers see the snapshot first, so that whoever awaits an update finds routing already changed by
+                // it.
+                Changed?.Invoke(snapshot);
+                _feed.Publish(snapshot);
+            }
         }
 
         if (_stopping || _local is null || image.Find(_local) is { Status: not SiloStatus.Dead })
