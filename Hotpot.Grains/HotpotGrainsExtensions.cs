@@ -25,11 +25,12 @@ public static class HotpotGrainsExtensions
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<IClusterView, ClusterView>();
         services.TryAddSingleton<INodeEngine>(provider => new NativeNodeEngine(provider.GetRequiredService<Engine>()));
+        services.TryAddSingleton<NodeLifetime>();
         services.TryAddSingleton<NodeRecall>();
         services.TryAddSingleton<DatasetRegistry>();
         services.TryAddSingleton(provider => new Acquirer(
             provider.GetRequiredService<INodeEngine>().Identity, provider.GetRequiredService<IGrainFactory>(),
-            provider.GetRequiredService<DatasetRegistry>(), provider.GetRequiredService<TimeProvider>()));
+            provider.GetRequiredService<DatasetRegistry>(), provider.GetRequiredService<NodeLifetime>(), provider.GetRequiredService<TimeProvider>()));
         services.TryAddSingleton<Committer>();
         services.TryAddSingleton<ICommitter>(provider => provider.GetRequiredService<Committer>());
         services.TryAddSingleton<HotpotNode>();

@@ -18,7 +18,7 @@ namespace Hotpot.Grains.Acquire;
 // same way on its side. A use whose segment went void keeps running, and its commit ends in NotAcquiredException.
 //
 // Invariant: the ranges of two uses in one dataset never overlap.
-internal sealed class Acquirer(NodeIdentity self, IGrainFactory grains, DatasetRegistry datasets, TimeProvider time) : IAcquirer
+internal sealed class Acquirer(NodeIdentity self, IGrainFactory grains, DatasetRegistry datasets, NodeLifetime lifetime, TimeProvider time) : IAcquirer
 {
     /// <summary>Between attempts while a chunk recovers or moves.</summary>
     private static readonly TimeSpan RetryDelay = TimeSpan.FromMilliseconds(20);
@@ -46,10 +46,9 @@ internal sealed class Acquirer(NodeIdentity self, IGrainFactory grains, DatasetR
         try
         {
             DateTimeOffset deadline = time.GetUtcNow() + timeout;
-            long offset = use.Range.Offset;
-            while (offset < use.Range.End)
+            for (long offset = use.Range.Offset; offset < use.Range.End;)
             {
-                Segment segment = await AcquireRunAsync(use, offset, deadline, cancellationToken);
+                Segment segment = await lifetime.RunAsync(ending => AcquireRunAsync(use, offset, deadline, ending), cancellationToken);
                 use.Segments.Add(segment);
                 offset = segment.Range.End;
             }
@@ -142,7 +141,7 @@ internal sealed class Acquirer(NodeIdentity self, IGrainFactory grains, DatasetR
     /// <summary>One try at the run that begins at the offset; null when nobody can grant it now.</summary>
     private async Task<Segment?> TryAcquireRunAsync(Use use, long offset, TimeSpan left, CancellationToken cancellationToken)
     {
-        (NodeId owner, ByteRange run) = await FindRunAsync(use, offset);
+        (NodeId owner, ByteRange run) = await FindRunAsync(use, offset, cancellationToken);
         if (owner.IsNone)
             return null;
         if (TakeIdle(use, owner, run) is { } kept)
@@ -153,7 +152,8 @@ internal sealed class Acquirer(NodeIdentity self, IGrainFactory grains, DatasetR
         AcquireRequest request = new() { Holder = Holder, Range = run, Mode = use.Mode, Timeout = left };
         try
         {
-            await grain.AcquireAsync(request, cancellationToken);
+            // The wait ends with the token even where the call does not.
+            await grain.AcquireAsync(request, cancellationToken).WaitAsync(cancellationToken);
         }
         catch (AlreadyAcquiredException)
         {
@@ -165,13 +165,13 @@ internal sealed class Acquirer(NodeIdentity self, IGrainFactory grains, DatasetR
     }
 
     /// <summary>The owner of the chunk at the offset, and the bytes from there on that it owns too; no owner while the chunk recovers.</summary>
-    private async Task<(NodeId Owner, ByteRange Run)> FindRunAsync(Use use, long offset)
+    private async Task<(NodeId Owner, ByteRange Run)> FindRunAsync(Use use, long offset, CancellationToken cancellationToken)
     {
         DatasetDescription dataset = use.Local.Description;
         LocalChunkMap map = use.Local.Map;
         ChunkIndex[] unassigned = [.. dataset.ChunksOf(use.Range).Where(chunk => map.Find(chunk) is null)];
         if (unassigned.Length > 0)
-            map.Apply(await grains.DatasetGrain(use.Dataset).AssignAsync(unassigned, self.Node, minDegree: 1));
+            map.Apply(await grains.DatasetGrain(use.Dataset).AssignAsync(unassigned, self.Node, minDegree: 1).WaitAsync(cancellationToken));
         ChunkIndex first = dataset.ChunkOf(offset);
         if (map.Find(first) is not { Phase: ChunkPhase.Active } entry)
             return (NodeId.None, default);

@@ -9,7 +9,7 @@ namespace Hotpot.Grains.Acquire;
 /// </summary>
 /// <param name="recall">Asks a holder's node to give a grant back; true when it did.</param>
 internal sealed partial class OwnedGrants(
-    DatasetDescription dataset, NodeId self, LocalChunkMap map, Func<NodeId, ByteRange, Task<bool>> recall, TimeProvider time, ILogger logger)
+    DatasetDescription dataset, NodeId self, LocalChunkMap map, Func<NodeId, ByteRange, Task<bool>> recall, NodeLifetime lifetime, TimeProvider time, ILogger logger)
 {
     /// <summary>After a recall that failed because its call did, not because the grant is in use.</summary>
     private static readonly TimeSpan RecallRetry = TimeSpan.FromMilliseconds(250);
@@ -38,9 +38,10 @@ internal sealed partial class OwnedGrants(
             if (granted)
                 return;
         }
+        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lifetime.Fenced);
         try
         {
-            await turn.Task.WaitAsync(asked.Timeout, time, cancellationToken);
+            await turn.Task.WaitAsync(asked.Timeout, time, either.Token);
         }
         catch (Exception error) when (error is TimeoutException or OperationCanceledException)
         {
@@ -50,6 +51,8 @@ internal sealed partial class OwnedGrants(
                 await turn.Task;
                 return;
             }
+            if (error is OperationCanceledException && lifetime.IsFenced)
+                throw lifetime.Refusal();
             if (error is OperationCanceledException)
                 throw;
             throw new HotpotTimeoutException(
@@ -146,7 +149,7 @@ internal sealed partial class OwnedGrants(
     private async Task RecallAsync(RangeLockTable.Grant grant)
     {
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-        while (IsPresent(grant))
+        while (IsPresent(grant) && !lifetime.IsFenced)
         {
             try
             {

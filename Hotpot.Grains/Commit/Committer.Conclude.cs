@@ -15,11 +15,15 @@ internal sealed partial class Committer
     private readonly ConcurrentQueue<(DateTimeOffset Due, TransactionId Transaction, Participant[] Participants)> _forgetLater = new();
 
     /// <summary>Turns a lost answer into a status, so that one table judges both.</summary>
-    private static async Task<PhaseResult> CallAsync(Func<Task<PhaseResult>> call)
+    private async Task<PhaseResult> CallAsync(Func<Task<PhaseResult>> call)
     {
         try
         {
-            return await call();
+            return await call().WaitAsync(lifetime.Ending);
+        }
+        catch (OperationCanceledException) when (lifetime.Ending.IsCancellationRequested)
+        {
+            return PhaseResult.Failed(HotpotStatus.PeerLost, lifetime.Refusal().Message);
         }
         catch (HotpotException error)
         {
@@ -50,10 +54,15 @@ internal sealed partial class Committer
             TimeSpan left = deadline - time.GetUtcNow();
             endings = await all.WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, time);
         }
-        catch (Exception error) when (error is TimeoutException or OperationCanceledException)
+        catch (TimeoutException)
         {
             throw new OutcomeUnknownException(
                 $"Whether transaction {transaction} committed is not known yet because a participant does not answer; read the data again before you repeat the commit.");
+        }
+        catch (OperationCanceledException)
+        {
+            throw new OutcomeUnknownException(
+                $"Whether transaction {transaction} committed is not known because this silo {(lifetime.IsFenced ? "was declared dead" : "stops")}; read the data again on another one before you repeat the commit.");
         }
         bool committed = endings.Any(ending => ending.Committed);
         if (committed && !endings.All(ending => ending.Committed))
@@ -100,7 +109,7 @@ internal sealed partial class Committer
                     return ending;
                 LogUnresolved(transaction, owner, result.Status);
             }
-            await Task.Delay(pause, time, _stopping.Token);
+            await Task.Delay(pause, time, lifetime.Ending);
             pause = pause * 2 < LongestPause ? pause * 2 : LongestPause;
             owner = await FindOwnerAsync(participant.Dataset, chunk);
         }
@@ -111,7 +120,7 @@ internal sealed partial class Committer
     {
         try
         {
-            OutcomeReport report = await owner.GetOutcomeAsync(transaction, chunk);
+            OutcomeReport report = await owner.GetOutcomeAsync(transaction, chunk).WaitAsync(lifetime.Ending);
             return report.Outcome switch
             {
                 TransactionOutcome.Committed => new Ending(true, report.Degree),
@@ -130,7 +139,7 @@ internal sealed partial class Committer
     {
         try
         {
-            ChunkEntry? entry = (await grains.DatasetGrain(dataset).GetEntriesAsync([chunk])).FirstOrDefault();
+            ChunkEntry? entry = (await grains.DatasetGrain(dataset).GetEntriesAsync([chunk]).WaitAsync(lifetime.Ending)).FirstOrDefault();
             return entry is { Phase: ChunkPhase.Active } ? entry.Owner : NodeId.None;
         }
         catch (Exception error) when (TransientErrors.MayPass(error))

@@ -37,7 +37,8 @@ namespace Hotpot.Grains.Commit;
 //
 // Potential weakness: the prepares of several owners are sequential, so a commit over n owners takes n + 1 round trips.
 internal sealed partial class Committer(
-    INodeEngine engine, IGrainFactory grains, DatasetRegistry datasets, Acquirer acquirer, IClusterView cluster, TimeProvider time, ILogger<Committer> logger)
+    INodeEngine engine, IGrainFactory grains, DatasetRegistry datasets, Acquirer acquirer, NodeLifetime lifetime, IClusterView cluster, TimeProvider time,
+    ILogger<Committer> logger)
     : ICommitter
 {
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(2);
@@ -45,8 +46,6 @@ internal sealed partial class Committer(
 
     /// <summary>How long one prepare waits in line for locked pages: long enough for the commits ahead, short enough to retry several times.</summary>
     private static readonly TimeSpan LongestLockWait = TimeSpan.FromSeconds(5);
-
-    private readonly CancellationTokenSource _stopping = new();
 
     // Commits in flight plus conclusions in the background. Changed by Interlocked only.
     private int _running;
@@ -85,16 +84,13 @@ internal sealed partial class Committer(
             await _drained.Task.WaitAsync(cancellationToken);
     }
 
-    /// <summary>Ends what is still in flight when the silo stops.</summary>
-    public void Stop() => _stopping.Cancel();
-
     private void Enter()
     {
         Interlocked.Increment(ref _running);
-        if (_drained is null)
+        if (_drained is null && !lifetime.Ending.IsCancellationRequested)
             return;
         Leave();
-        throw new EngineClosedException("This silo is shutting down and takes no commits any more; commit on another one.");
+        throw lifetime.Refusal();
     }
 
     private void Leave()
@@ -109,10 +105,9 @@ internal sealed partial class Committer(
         long started = Stopwatch.GetTimestamp();
         HotpotStatus status = HotpotStatus.Failed;
         using Activity? activity = HotpotDiagnostics.Activities.StartActivity("hotpot.commit");
-        using CancellationTokenSource cancelled = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stopping.Token);
         try
         {
-            CommitResult result = await RepeatAsync(work, options, cancelled.Token);
+            CommitResult result = await lifetime.RunAsync(ending => RepeatAsync(work, options, ending), cancellationToken);
             activity?.SetTag("owners", result.Owners).SetTag("pages", result.Pages).SetTag("attempts", result.Attempts);
             status = HotpotStatus.Ok;
             return result;
@@ -190,7 +185,7 @@ internal sealed partial class Committer(
         {
             try
             {
-                parts = await AssignAsync(work, options, transaction);
+                parts = await AssignAsync(work, options, transaction, cancellationToken);
             }
             catch (DegreeException error)
             {
@@ -246,14 +241,16 @@ internal sealed partial class Committer(
     private static int MinDegree(LocalDataset dataset, CommitOptions options) =>
         options.MinDegree > 0 ? options.MinDegree : dataset.Description.Degree;
 
-    private async Task<TransactionPart[]> AssignAsync(CommitWork work, CommitOptions options, INodeTransaction transaction)
+    private async Task<TransactionPart[]> AssignAsync(
+        CommitWork work, CommitOptions options, INodeTransaction transaction, CancellationToken cancellationToken)
     {
         TransactionPart[] parts = transaction.Parts();
         var unassigned = parts.Where(part => part.Owner.IsNone).GroupBy(part => part.Dataset, part => part.Chunk).ToArray();
         foreach (IGrouping<DatasetId, ChunkIndex> group in unassigned)
         {
             LocalDataset dataset = Find(work, group.Key);
-            ChunkEntry[] entries = await grains.DatasetGrain(group.Key).AssignAsync([.. group], engine.Identity.Node, MinDegree(dataset, options));
+            ChunkEntry[] entries = await grains.DatasetGrain(group.Key)
+                .AssignAsync([.. group], engine.Identity.Node, MinDegree(dataset, options)).WaitAsync(cancellationToken);
             // The grain has installed new entries here already; ones that existed before may be news to this node.
             await datasets.ApplyMapAsync(dataset, entries);
         }

@@ -7,6 +7,7 @@ internal sealed partial class DatasetGrain
 {
     public async Task<ChunkEntry[]> AssignAsync(ChunkIndex[] chunks, NodeId committingNode, int minDegree)
     {
+        await EnsureExistsAsync();
         DatasetDescription description = Description;
         await ConfirmAsync();
         foreach (ChunkIndex chunk in chunks)

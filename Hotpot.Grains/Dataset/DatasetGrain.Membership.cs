@@ -28,6 +28,7 @@ internal sealed partial class DatasetGrain
         if (node.Protocol != NodeIdentity.CurrentProtocol)
             throw new VersionMismatchException(
                 $"Node {node.Node} speaks protocol {node.Protocol} and this cluster {NodeIdentity.CurrentProtocol}; install the same version on all nodes.");
+        await EnsureCurrentAsync();
         await AdoptAsync(description);
         Dictionary<NodeId, MemberRecord> dead = (await GoneAsync(CancellationToken.None)).Where(member => member.Node != node.Node)
             .ToDictionary(member => member.Node);
@@ -60,7 +61,8 @@ internal sealed partial class DatasetGrain
 
     public async Task NodeDiedAsync(NodeId node, Incarnation incarnation)
     {
-        if (state.State is not { IsDropped: false, Description: not null })
+        await EnsureCurrentAsync();
+        if (!Exists)
             return;
         MemberRecord? known = state.State.Members.Find(member => member.Node == node);
         if (known is null)
@@ -78,7 +80,8 @@ internal sealed partial class DatasetGrain
 
     public async Task HandOverAsync(NodeId node, Incarnation incarnation)
     {
-        if (state.State is not { IsDropped: false, Description: not null })
+        await EnsureCurrentAsync();
+        if (!Exists)
             return;
         MemberRecord? known = state.State.Members.Find(member => member.Node == node && member.Incarnation == incarnation);
         if (known is null or { Phase: not MemberPhase.Present })

@@ -40,7 +40,9 @@ internal sealed partial class DatasetGrain
 
     public async Task<DatasetHealth> MaintainAsync()
     {
-        if (state.State is not { IsDropped: false, Description: not null })
+        if (!Exists || HasWork)
+            await EnsureCurrentAsync();
+        if (!Exists)
             return new DatasetHealth();
         await ConfirmAsync();
         if (await GoneAsync(CancellationToken.None) is { Length: > 0 } gone)
@@ -53,6 +55,9 @@ internal sealed partial class DatasetGrain
             await CheckStoredAsync();
         return Health(progress);
     }
+
+    private bool HasWork => state.State.Unsettled.Count > 0 || _unconfirmed.Count > 0
+        || _map.Counts.Recovering > _map.Counts.Waiting || _map.Counts.Joining > 0 || _map.Counts.Missing(Description.Degree) > 0;
 
     /// <summary>Decides what dead commit nodes left behind. Needed even when they held no chunk: their transactions keep pages locked.</summary>
     private async Task<bool> SettleDeadAsync()

@@ -1,4 +1,5 @@
 using Hotpot.Grains.Membership;
+using Hotpot.Grains.Node;
 using Microsoft.Extensions.Logging;
 
 namespace Hotpot.Grains.Dataset;
@@ -24,6 +25,14 @@ namespace Hotpot.Grains.Dataset;
 // Turns: calls that change something do not interleave (the grain is not reentrant), so the fields below belong to one call at a time.
 // Reads are [AlwaysInterleave] and touch only _published, which is replaced whole.
 //
+// A second activation, with a state that is out of date (a silo that slept through its own death; on Orleans, silos that disagree about the membership): its
+// writes fail by their ETags. What it says without writing is made safe by three things:
+//   - a chunk entry that is old is recognised by its epoch wherever it is used: nodes take only newer ones, owners and replicas refuse requests of old epochs.
+//     So GetMapAsync answers from memory, and the worst is that a node hears of a change later, from the other activation;
+//   - where an old answer would be believed, the stored record is looked at first (EnsureCurrentAsync): that a dataset does not exist; the entries by which another
+//     dataset's recovery finds the replicas to ask; that a death or a departure needs no change; the work of MaintainAsync;
+//   - an activation that finds that another one has changed the record ends, and the next one reads what is true.
+//
 // Invariants:
 //   1. _map equals what is stored, or this activation is going down, at the latest when it next writes or looks (CheckStoredAsync);
 //   2. _published is _map minus what is unconfirmed: an entry in it is installed on every member that is not dead;
@@ -32,10 +41,13 @@ namespace Hotpot.Grains.Dataset;
 // Potential weakness: a member whose disk refuses a new epoch holds up every change of the dataset until it is stopped; serving old
 // pages there would be worse.
 internal sealed partial class DatasetGrain(
-    [PersistentState("dataset", HotpotGrainsOptions.StorageName)] IPersistentState<DatasetState> state,
-    IClusterView cluster, TimeProvider time, ILogger<DatasetGrain> logger)
+    [PersistentState(DatasetGrain.Record, HotpotGrainsOptions.StorageName)] IPersistentState<DatasetState> state,
+    [PersistentState(DatasetGrain.Record, HotpotGrainsOptions.StorageName)] IPersistentState<DatasetState> looked,
+    IClusterView cluster, NodeLifetime lifetime, TimeProvider time, ILogger<DatasetGrain> logger)
     : Grain, IDatasetGrain
 {
+    private const string Record = "dataset";
+
     private static readonly TimeSpan InstallRetryDelay = TimeSpan.FromMilliseconds(50);
 
     /// <summary>One read of the storage for each dataset and interval, however many nodes ask for maintenance.</summary>
@@ -50,6 +62,12 @@ internal sealed partial class DatasetGrain(
 
     // When CheckStoredAsync reads next. Written by the turns of changing calls only.
     private DateTimeOffset _checkDue;
+
+    // The record is being written, so that another version of it than this activation knows proves nothing. Written by StoreAsync.
+    private bool _storing;
+
+    // One look at the stored record at a time. `looked` is for looks alone: they interleave with writes of `state`.
+    private readonly SemaphoreSlim _looking = new(1, 1);
 
     // Written by the turns of changing calls, read by interleaved reads; null until the stored map has been confirmed once.
     private ChunkMap? _published;
@@ -118,15 +136,60 @@ internal sealed partial class DatasetGrain(
             CallMemberAsync(node, grain => grain.DropDatasetAsync(Id))));
     }
 
-    public Task<ChunkMapPage> GetMapAsync(ulong sinceVersion, ChunkIndex from) => Task.FromResult(Published().Page(sinceVersion, from));
-
-    public Task<ChunkEntry[]> GetEntriesAsync(ChunkIndex[] chunks)
+    public async Task<ChunkMapPage> GetMapAsync(ulong sinceVersion, ChunkIndex from)
     {
-        ChunkMap map = Published();
-        return Task.FromResult<ChunkEntry[]>([.. chunks.Select(chunk => map[chunk]).OfType<ChunkEntry>()]);
+        await EnsureExistsAsync();
+        return Published().Page(sinceVersion, from);
     }
 
-    public Task<DatasetHealth> GetHealthAsync() => Task.FromResult(Health(workLeft: false));
+    public async Task<ChunkEntry[]> GetEntriesAsync(ChunkIndex[] chunks)
+    {
+        await EnsureCurrentAsync();
+        ChunkMap map = Published();
+        return [.. chunks.Select(chunk => map[chunk]).OfType<ChunkEntry>()];
+    }
+
+    public async Task<DatasetHealth> GetHealthAsync()
+    {
+        if (!Exists)
+            await EnsureCurrentAsync();
+        return Health(workLeft: false);
+    }
+
+    private bool Exists => state.State is { IsDropped: false, Description: not null };
+
+    /// <summary>Throws when the dataset does not exist; looks at what is stored before it says so.</summary>
+    private async Task EnsureExistsAsync()
+    {
+        if (Exists)
+            return;
+        await EnsureCurrentAsync();
+        throw DatasetNotFoundException.WithId(Id);
+    }
+
+    /// <summary>Throws, and ends this activation, when another one has changed what is stored.</summary>
+    private async Task EnsureCurrentAsync()
+    {
+        string? before = state.Etag;
+        string? stored;
+        await _looking.WaitAsync();
+        try
+        {
+            await looked.ReadStateAsync();
+            stored = looked.Etag;
+            // Only the ETag is wanted; a large map would be held twice.
+            looked.State = new DatasetState();
+        }
+        finally
+        {
+            _looking.Release();
+        }
+        if (stored == before || stored == state.Etag || _storing)
+            return;
+        DeactivateOnIdle();
+        LogOvertaken(Id);
+        throw new BusyException($"Dataset {Id} was changed by another activation of its grain, so this one ends; call again.");
+    }
 
     private ChunkMap Published()
     {
@@ -170,6 +233,7 @@ internal sealed partial class DatasetGrain(
     private async Task StoreAsync(DatasetState next)
     {
         state.State = next;
+        _storing = true;
         try
         {
             await state.WriteStateAsync();
@@ -179,6 +243,10 @@ internal sealed partial class DatasetGrain(
             // Whether the write happened is unknown. This activation must not act on either state; the next one reads what is true.
             DeactivateOnIdle();
             throw;
+        }
+        finally
+        {
+            _storing = false;
         }
     }
 
@@ -210,12 +278,7 @@ internal sealed partial class DatasetGrain(
         if (time.GetUtcNow() < _checkDue)
             return;
         _checkDue = time.GetUtcNow() + StoredCheckInterval;
-        string? etag = state.Etag;
-        await state.ReadStateAsync();
-        if (state.Etag == etag)
-            return;
-        DeactivateOnIdle();
-        throw new BusyException($"The state of dataset {Id} was changed by another activation; try again.");
+        await EnsureCurrentAsync();
     }
 
     private Task InstallOnMembersAsync(ChunkEntry[] entries) =>
@@ -248,6 +311,9 @@ internal sealed partial class DatasetGrain(
                 ClusterNodes nodes = await cluster.RefreshAsync(CancellationToken.None);
                 if (nodes.IsGone(node))
                     return;
+                // Nobody answers a silo that was declared dead.
+                if (lifetime.IsFenced)
+                    throw lifetime.Refusal();
                 LogMemberSilent(error, node, Id);
             }
             await Task.Delay(InstallRetryDelay, time);
@@ -256,8 +322,9 @@ internal sealed partial class DatasetGrain(
 
     private DatasetHealth Health(bool workLeft)
     {
-        if (state.State is not { IsDropped: false, Description: { } description })
+        if (!Exists)
             return new DatasetHealth();
+        DatasetDescription description = Description;
         ChunkMapCounts counts = _map.Counts;
         return new DatasetHealth
         {
@@ -275,6 +342,9 @@ internal sealed partial class DatasetGrain(
 
     [LoggerMessage(LogLevel.Warning, "Dataset '{Dataset}' could not be opened on node {Node}; the node joins later by itself.")]
     private partial void LogOpenFailed(Exception error, string dataset, NodeId node);
+
+    [LoggerMessage(LogLevel.Warning, "Dataset {Dataset} was changed by another activation of its grain; this one ends, and the next call reads what is stored.")]
+    private partial void LogOvertaken(DatasetId dataset);
 
     [LoggerMessage(LogLevel.Debug, "Node {Node} has not confirmed a change of dataset {Dataset}; it is asked again.")]
     private partial void LogMemberSilent(Exception error, NodeId node, DatasetId dataset);

@@ -12,32 +12,35 @@ namespace Hotpot.Grains.Namespace;
 // Remove: the entry is marked, the dataset grain drops the bytes everywhere, then the entry goes. A crash in between leaves a marked
 // entry, and removing again finishes the work.
 //
-// Invariants: ids and addresses only grow; names of entries are distinct. Turns do not interleave except for reads, which see the
-// last stored state: _published is assigned after the write, never before.
+// A second activation: the actor host promises one activation in the absence of failures. A silo that slept through its own death, and on Orleans any two silos
+// that disagree about the membership for a while, can have another, and what that one remembers may be long out of date. Its writes fail by their ETags;
+// but "there is no such dataset" is an answer that applications act on. So this grain answers nothing from memory: every read reads
+// the stored record, every change begins with reading it. Datasets are opened rarely, and a record is a few hundred bytes for each.
+//
+// Invariants: ids and addresses only grow; names of entries are distinct. Turns that change do not interleave; reads do, and have a record of their own (`looked`),
+// because reading into `state` while a change is being written would pair an old state with a new ETag.
 internal sealed partial class NamespaceGrain(
-    [PersistentState("namespace", HotpotGrainsOptions.StorageName)] IPersistentState<NamespaceState> state,
+    [PersistentState(NamespaceGrain.Record, HotpotGrainsOptions.StorageName)] IPersistentState<NamespaceState> state,
+    [PersistentState(NamespaceGrain.Record, HotpotGrainsOptions.StorageName)] IPersistentState<NamespaceState> looked,
     IClusterView cluster, IOptions<HotpotGrainsOptions> options, ILogger<NamespaceGrain> logger)
     : Grain, INamespaceGrain
 {
-    // Written by this grain's turns only; an immutable snapshot for interleaved reads.
-    private IReadOnlyList<NamespaceEntry> _published = [];
+    private const string Record = "namespace";
 
-    public override Task OnActivateAsync(CancellationToken cancellationToken)
-    {
-        _published = [.. state.State.Entries];
-        return Task.CompletedTask;
-    }
+    // One look at a time, so that a look that began earlier cannot put its older state in the place of a newer one.
+    private readonly SemaphoreSlim _looking = new(1, 1);
 
     public async Task<DatasetDescription> CreateAsync(CreateDatasetRequest request)
     {
-        if (_published.FirstOrDefault(entry => entry.RequestId == request.RequestId && !entry.IsRemoving) is { } earlier)
+        await state.ReadStateAsync();
+        if (state.State.Entries.FirstOrDefault(entry => entry.RequestId == request.RequestId && !entry.IsRemoving) is { } earlier)
         {
             await GrainFactory.DatasetGrain(earlier.Description.Id).InitializeAsync(earlier.Description);
             return earlier.Description;
         }
         ulong region = options.Value.RegionEnd - options.Value.RegionStart;
         long size = NamespaceRules.Validate(request, cluster.Current.Live.Count, region);
-        if (_published.Any(entry => entry.Description.Name == request.Name))
+        if (state.State.Entries.Any(entry => entry.Description.Name == request.Name))
             throw DatasetExistsException.Named(request.Name);
         NamespaceState current = state.State;
         (ulong address, ulong next) = NamespaceRules.Allocate(current.NextBase, size, options.Value.RegionStart, options.Value.RegionEnd);
@@ -58,17 +61,18 @@ internal sealed partial class NamespaceGrain(
         return description;
     }
 
-    public Task<DatasetDescription?> FindAsync(string name) =>
-        Task.FromResult(_published.FirstOrDefault(entry => entry.Description.Name == name && !entry.IsRemoving)?.Description);
+    public async Task<DatasetDescription?> FindAsync(string name) =>
+        (await LookAsync()).FirstOrDefault(entry => entry.Description.Name == name && !entry.IsRemoving)?.Description;
 
-    public Task<DatasetDescription[]> ListAsync() => Task.FromResult<DatasetDescription[]>(
+    public async Task<DatasetDescription[]> ListAsync() =>
     [
-        .. _published.Where(entry => !entry.IsRemoving).Select(entry => entry.Description).OrderBy(description => description.Name, StringComparer.Ordinal),
-    ]);
+        .. (await LookAsync()).Where(entry => !entry.IsRemoving).Select(entry => entry.Description).OrderBy(description => description.Name, StringComparer.Ordinal),
+    ];
 
     public async Task<bool> RemoveAsync(string name)
     {
-        if (_published.FirstOrDefault(entry => entry.Description.Name == name) is not { } entry)
+        await state.ReadStateAsync();
+        if (state.State.Entries.FirstOrDefault(entry => entry.Description.Name == name) is not { } entry)
             return false;
         if (!entry.IsRemoving)
             await StoreAsync(Copy([.. state.State.Entries.Select(other => other == entry ? entry with { IsRemoving = true } : other)]));
@@ -94,7 +98,21 @@ internal sealed partial class NamespaceGrain(
             DeactivateOnIdle();
             throw;
         }
-        _published = [.. next.Entries];
+    }
+
+    /// <summary>What is stored now.</summary>
+    private async Task<IReadOnlyList<NamespaceEntry>> LookAsync()
+    {
+        await _looking.WaitAsync();
+        try
+        {
+            await looked.ReadStateAsync();
+            return looked.State.Entries;
+        }
+        finally
+        {
+            _looking.Release();
+        }
     }
 
     [LoggerMessage(LogLevel.Information, "Dataset '{Name}' was created with id {Id}, {Size} bytes and degree {Degree}.")]

@@ -31,7 +31,7 @@ internal sealed class LocalDataset(DatasetDescription description, LocalChunkMap
 // answer is whole. Only a joined dataset may be used: a node that the grain does not know would read chunks as unassigned (zeros) that
 // others have written to.
 internal sealed partial class DatasetRegistry(
-    INodeEngine engine, IGrainFactory grains, NodeRecall recall, TimeProvider time, ILogger<DatasetRegistry> logger)
+    INodeEngine engine, IGrainFactory grains, NodeRecall recall, NodeLifetime lifetime, TimeProvider time, ILogger<DatasetRegistry> logger)
 {
     private readonly ConcurrentDictionary<DatasetId, LocalDataset> _datasets = new();
 
@@ -47,7 +47,7 @@ internal sealed partial class DatasetRegistry(
         {
             LocalChunkMap map = new(description);
             OwnedGrants owned = new(
-                description, engine.Identity.Node, map, (holder, range) => recall.RecallAsync(holder, description.Id, range), time, logger);
+                description, engine.Identity.Node, map, (holder, range) => recall.RecallAsync(holder, description.Id, range), lifetime, time, logger);
             return new LocalDataset(description, map, owned);
         });
     }
@@ -61,8 +61,11 @@ internal sealed partial class DatasetRegistry(
     public async Task<LocalDataset> JoinAsync(DatasetDescription description, CancellationToken cancellationToken)
     {
         LocalDataset local = Open(description);
-        if (Volatile.Read(ref local.JoinedFlag) != 0)
-            return local;
+        return Volatile.Read(ref local.JoinedFlag) != 0 ? local : await lifetime.RunAsync(ending => JoinAsync(local, ending), cancellationToken);
+    }
+
+    private async Task<LocalDataset> JoinAsync(LocalDataset local, CancellationToken cancellationToken)
+    {
         await local.Gate.WaitAsync(cancellationToken);
         try
         {
@@ -71,7 +74,7 @@ internal sealed partial class DatasetRegistry(
                 await TransientErrors.RepeatAsync(
                     async () =>
                     {
-                        await grains.DatasetGrain(description.Id).NodeJoinedAsync(description, engine.Identity);
+                        await grains.DatasetGrain(local.Description.Id).NodeJoinedAsync(local.Description, engine.Identity);
                         return true;
                     },
                     time, cancellationToken);
@@ -89,7 +92,8 @@ internal sealed partial class DatasetRegistry(
     {
         if (_datasets.TryGetValue(dataset, out LocalDataset? local))
             return await JoinAsync(local.Description, cancellationToken);
-        DatasetDescription[] all = await TransientErrors.RepeatAsync(() => grains.NamespaceGrain().ListAsync(), time, cancellationToken);
+        DatasetDescription[] all = await lifetime.RunAsync(
+            ending => TransientErrors.RepeatAsync(() => grains.NamespaceGrain().ListAsync(), time, ending), cancellationToken);
         DatasetDescription description = all.FirstOrDefault(candidate => candidate.Id == dataset) ?? throw DatasetNotFoundException.WithId(dataset);
         return await JoinAsync(description, cancellationToken);
     }
@@ -130,7 +134,7 @@ internal sealed partial class DatasetRegistry(
             ulong? version = null;
             while (from is { } start)
             {
-                ChunkMapPage page = await grain.GetMapAsync(local.CompleteVersion, start);
+                ChunkMapPage page = await grain.GetMapAsync(local.CompleteVersion, start).WaitAsync(cancellationToken);
                 // Changes made while we page have a version above the first page's, so the next refresh sees them.
                 version ??= page.Version;
                 if (page.Entries.Length > 0)

@@ -17,8 +17,10 @@ namespace Hotpot.Grains.Node;
 //   maintenance  after each change, and now and then, MaintainAsync of every dataset until it says that nothing is left. Every node does it; the grain
 //                is idempotent and a call without work costs little
 //   migration    now and then, chunks that another node uses much more than all others are offered to it
-// Stop:   commits drain, then ownership is handed over while this silo is still an active member, then the loops end. The engine is
+// Stop:   commits drain, then ownership is handed over while this silo is still an active member, then the loops end (NodeLifetime). The engine is
 //         closed by whoever created it, after the silo.
+// Fenced: a loop of its own watches for this silo's own death in the membership. Nothing is drained or handed over then, since nothing of it could succeed; the
+//         loops and everything that waits on this node end at once, and the actor host stops the silo.
 //
 // Invariant: a life of a peer is given to the engine at most once, and never after a later life of the same node.
 internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<ISiloLifecycle>, IAsyncDisposable
@@ -33,11 +35,12 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
     private readonly Acquirer _acquirer;
     private readonly ChunkMigrator _migrator;
     private readonly IClusterView _cluster;
+    private readonly ILocalSiloDetails _silo;
+    private readonly NodeLifetime _lifetime;
     private readonly HotpotGrainsOptions _options;
     private readonly TimeProvider _time;
     private readonly ILogger<HotpotNode> _logger;
 
-    private readonly CancellationTokenSource _stopping = new();
     private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     // A full channel means that a round is due anyway, so one place is enough.
@@ -57,7 +60,7 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
 
     public HotpotNode(
         IServiceProvider services, INodeEngine engine, IGrainFactory grains, DatasetRegistry datasets, Committer committer, Acquirer acquirer,
-        IClusterView cluster, IOptions<HotpotGrainsOptions> options, TimeProvider time, ILogger<HotpotNode> logger)
+        IClusterView cluster, ILocalSiloDetails silo, NodeLifetime lifetime, IOptions<HotpotGrainsOptions> options, TimeProvider time, ILogger<HotpotNode> logger)
     {
         // Lazy, so that tests of the protocols can run this class on an engine of their own.
         _native = new Lazy<Engine>(() => (Engine)services.GetService(typeof(Engine))!);
@@ -68,6 +71,8 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
         _acquirer = acquirer;
         _migrator = new ChunkMigrator(engine, grains);
         _cluster = cluster;
+        _silo = silo;
+        _lifetime = lifetime;
         _options = options.Value;
         _time = time;
         _logger = logger;
@@ -88,7 +93,8 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
 
     public async Task<DatasetDescription> OpenAsync(string name, CancellationToken cancellationToken)
     {
-        DatasetDescription description = await TransientErrors.RepeatAsync(() => _grains.NamespaceGrain().FindAsync(name), _time, cancellationToken)
+        DatasetDescription description = await _lifetime.RunAsync(
+            ending => TransientErrors.RepeatAsync(() => _grains.NamespaceGrain().FindAsync(name), _time, ending), cancellationToken)
             ?? throw DatasetNotFoundException.Named(name);
         return (await _datasets.JoinAsync(description, cancellationToken)).Description;
     }
@@ -105,46 +111,53 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
             return;
         await StopLoopsAsync();
-        _stopping.Dispose();
     }
 
     private Task OnStart(CancellationToken cancellationToken)
     {
         _loops = Task.WhenAll(
-            Task.Run(WatchPeersAsync, CancellationToken.None), Task.Run(JoinAllAsync, CancellationToken.None), Task.Run(MaintainAsync, CancellationToken.None),
+            Task.Run(WatchSelfAsync, CancellationToken.None), Task.Run(WatchPeersAsync, CancellationToken.None),
+            Task.Run(JoinAllAsync, CancellationToken.None), Task.Run(MaintainAsync, CancellationToken.None),
             Task.Run(MigrateAsync, CancellationToken.None));
         return Task.CompletedTask;
     }
 
     private async Task OnStop(CancellationToken cancellationToken)
     {
+        // The loop that watches may not have had its turn yet.
+        FenceIfDead(_cluster.Current);
         // Each has a time of its own: commits that do not drain must not keep this node from giving its chunks away.
-        await WithinAsync(_options.DrainTimeout, _committer.DrainAsync, cancellationToken);
-        await WithinAsync(_options.HandOverTimeout, HandOverAsync, cancellationToken);
+        if (await WithinAsync(_options.DrainTimeout, _committer.DrainAsync, cancellationToken) is { } undrained)
+            LogNotDrained(undrained, _options.DrainTimeout);
+        if (await WithinAsync(_options.HandOverTimeout, HandOverAsync, cancellationToken) is { } kept)
+            LogNotHandedOver(kept, _options.HandOverTimeout);
         await StopLoopsAsync();
     }
 
-    private async Task WithinAsync(TimeSpan time, Func<CancellationToken, Task> step, CancellationToken cancellationToken)
+    /// <summary>Returns what kept the step from its end. Stopping goes on all the same: the others find this node gone and fail over, which takes longer and loses nothing.</summary>
+    private async Task<Exception?> WithinAsync(TimeSpan time, Func<CancellationToken, Task> step, CancellationToken cancellationToken)
     {
-        using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        if (_lifetime.IsFenced)
+            return null;
+        using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _lifetime.Fenced);
         limit.CancelAfter(time);
         try
         {
             await step(limit.Token);
+            return null;
         }
         catch (Exception error)
         {
-            // Whatever it was, stopping goes on: the others find this node gone and fail over; that takes longer and loses nothing.
-            LogHandOverFailed(error);
+            // A fenced node has said so, and has nothing left to give away.
+            return _lifetime.IsFenced ? null : error;
         }
     }
 
     private async Task StopLoopsAsync()
     {
-        await _stopping.CancelAsync();
-        _committer.Stop();
+        _lifetime.End();
         await _loops;
-        _ready.TrySetCanceled();
+        _ready.TrySetException(_lifetime.Refusal());
     }
 
     private async Task HandOverAsync(CancellationToken cancellationToken)
@@ -152,22 +165,44 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
         foreach (LocalDataset dataset in _datasets.All)
         {
             IDatasetGrain grain = _grains.DatasetGrain(dataset.Description.Id);
-            await grain.HandOverAsync(Identity.Node, Identity.Incarnation).WaitAsync(cancellationToken);
+            await RepeatAsync(() => grain.HandOverAsync(Identity.Node, Identity.Incarnation));
             // Handed over when the new owners serve: until then this node is still needed as a source.
-            DatasetHealth health;
+            DatasetHealth health = new();
             do
             {
-                health = await grain.MaintainAsync().WaitAsync(cancellationToken);
+                await RepeatAsync(async () => health = await grain.MaintainAsync());
             }
             while (health.WorkLeft && health.Recovering > health.Waiting);
         }
+
+        Task RepeatAsync(Func<Task> call) => TransientErrors.RepeatAsync(
+            async () =>
+            {
+                await call();
+                return true;
+            },
+            _time, cancellationToken);
+    }
+
+    // ---- its own death -------------------------------------------------------------------------------------------------
+
+    private Task WatchSelfAsync() => UntilStoppedAsync(async () =>
+    {
+        await foreach (ClusterNodes nodes in _cluster.WatchAsync(_lifetime.Ending))
+            FenceIfDead(nodes);
+    });
+
+    private void FenceIfDead(ClusterNodes nodes)
+    {
+        if (nodes.IsDead(Identity.Node, _silo.SiloAddress) && _lifetime.Fence())
+            LogFenced(Identity.Node, Identity.Incarnation);
     }
 
     // ---- peers ---------------------------------------------------------------------------------------------------------
 
     private Task WatchPeersAsync() => UntilStoppedAsync(async () =>
     {
-        await foreach (ClusterNodes nodes in _cluster.WatchAsync(_stopping.Token))
+        await foreach (ClusterNodes nodes in _cluster.WatchAsync(_lifetime.Ending))
         {
             foreach ((NodeId node, Peer peer) in _peers.Where(pair => nodes.IsDead(pair.Key, pair.Value.Silo)).ToArray())
             {
@@ -187,7 +222,7 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
         {
             try
             {
-                NodeIdentity identity = await _grains.NodeGrain(node).GetIdentityAsync().WaitAsync(_stopping.Token);
+                NodeIdentity identity = await _grains.NodeGrain(node).GetIdentityAsync().WaitAsync(_lifetime.Ending);
                 if (identity.Protocol != NodeIdentity.CurrentProtocol)
                 {
                     LogVersionMismatch(node, identity.Protocol, NodeIdentity.CurrentProtocol);
@@ -202,7 +237,7 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
             {
                 LogGreetFailed(error, node);
             }
-            await Task.Delay(RetryDelay, _time, _stopping.Token);
+            await Task.Delay(RetryDelay, _time, _lifetime.Ending);
         }
     }
 
@@ -224,7 +259,7 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
     {
         try
         {
-            await _grains.DatasetGrain(dataset.Description.Id).NodeDiedAsync(dead.Node, dead.Incarnation).WaitAsync(_stopping.Token);
+            await _grains.DatasetGrain(dataset.Description.Id).NodeDiedAsync(dead.Node, dead.Incarnation).WaitAsync(_lifetime.Ending);
         }
         catch (Exception error) when (TransientErrors.MayPass(error))
         {
@@ -239,7 +274,7 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
     {
         try
         {
-            foreach (DatasetDescription description in await _grains.NamespaceGrain().ListAsync().WaitAsync(_stopping.Token))
+            foreach (DatasetDescription description in await _grains.NamespaceGrain().ListAsync().WaitAsync(_lifetime.Ending))
                 await JoinAsync(description);
             _ready.TrySetResult();
             _maintenance.Writer.TryWrite(true);
@@ -256,7 +291,7 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
     {
         try
         {
-            await _datasets.JoinAsync(description, _stopping.Token);
+            await _datasets.JoinAsync(description, _lifetime.Ending);
         }
         catch (DatasetNotFoundException)
         {
@@ -273,11 +308,11 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
                 await ReportDeathAsync(report.Dataset, report.Dead);
             foreach (LocalDataset dataset in _datasets.All)
                 await MaintainAsync(dataset);
-            using CancellationTokenSource round = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token);
+            using CancellationTokenSource round = CancellationTokenSource.CreateLinkedTokenSource(_lifetime.Ending);
             Task<bool> signal = _maintenance.Reader.ReadAsync(round.Token).AsTask();
             await Task.WhenAny(signal, Task.Delay(_options.MaintenanceInterval, _time, round.Token));
             await round.CancelAsync();
-            _stopping.Token.ThrowIfCancellationRequested();
+            _lifetime.Ending.ThrowIfCancellationRequested();
         }
     });
 
@@ -286,8 +321,8 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
         try
         {
             IDatasetGrain grain = _grains.DatasetGrain(dataset.Description.Id);
-            while ((await grain.MaintainAsync().WaitAsync(_stopping.Token)).WorkLeft)
-                _stopping.Token.ThrowIfCancellationRequested();
+            while ((await grain.MaintainAsync().WaitAsync(_lifetime.Ending)).WorkLeft)
+                _lifetime.Ending.ThrowIfCancellationRequested();
         }
         catch (Exception error) when (TransientErrors.MayPass(error) || error is HotpotException)
         {
@@ -300,8 +335,8 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
     {
         while (_options.MigrationInterval > TimeSpan.Zero)
         {
-            await Task.Delay(_options.MigrationInterval, _time, _stopping.Token);
-            if (await _migrator.LookAsync(_datasets.All, _options.MigrationMinimumPages, _stopping.Token))
+            await Task.Delay(_options.MigrationInterval, _time, _lifetime.Ending);
+            if (await _migrator.LookAsync(_datasets.All, _options.MigrationMinimumPages, _lifetime.Ending))
                 _maintenance.Writer.TryWrite(true);
         }
     });
@@ -312,14 +347,14 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
     /// </summary>
     private async Task UntilStoppedAsync(Func<Task> loop)
     {
-        while (!_stopping.IsCancellationRequested)
+        while (!_lifetime.Ending.IsCancellationRequested)
         {
             try
             {
                 await loop();
                 return;
             }
-            catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
+            catch (OperationCanceledException) when (_lifetime.Ending.IsCancellationRequested)
             {
                 return;
             }
@@ -330,29 +365,32 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
                 else
                     LogLoopFailed(error);
             }
-            await Task.WhenAny(Task.Delay(RetryDelay, _time, _stopping.Token));
+            await Task.WhenAny(Task.Delay(RetryDelay, _time, _lifetime.Ending));
         }
     }
 
     [LoggerMessage(LogLevel.Information, "Node {Node}, incarnation {Incarnation}, is up at {Address}.")]
     private partial void LogPeer(NodeId node, Incarnation incarnation, string address);
 
-    [LoggerMessage(LogLevel.Warning, "Node {Node}, incarnation {Incarnation}, is dead.")]
+    [LoggerMessage(LogLevel.Warning, "Node {Node}, incarnation {Incarnation}, is dead; the others take over its chunks, so restart its silo to have the full degree again.")]
     private partial void LogDead(NodeId node, Incarnation incarnation);
 
-    [LoggerMessage(LogLevel.Error, "Node {Node} speaks protocol {Theirs} and this node {Ours}; install the same version on both. It is not connected.")]
+    [LoggerMessage(LogLevel.Critical, "The others have declared this node, {Node}, incarnation {Incarnation}, dead; it gives up everything that waits and hands nothing over, so restart its process.")]
+    private partial void LogFenced(NodeId node, Incarnation incarnation);
+
+    [LoggerMessage(LogLevel.Error, "Node {Node} speaks protocol {Theirs} and this node {Ours}, so it is not connected; install the same version on both.")]
     private partial void LogVersionMismatch(NodeId node, uint theirs, uint ours);
 
     [LoggerMessage(LogLevel.Debug, "Node {Node} did not say who it is; it is asked again.")]
     private partial void LogGreetFailed(Exception error, NodeId node);
 
-    [LoggerMessage(LogLevel.Warning, "The death of node {Node} could not be reported to dataset '{Dataset}'; it is reported again.")]
+    [LoggerMessage(LogLevel.Warning, "The death of node {Node} could not be reported to dataset '{Dataset}'; it is reported again by itself.")]
     private partial void LogReportFailed(Exception error, NodeId node, string dataset);
 
-    [LoggerMessage(LogLevel.Information, "Dataset '{Dataset}' was removed while this node started.")]
+    [LoggerMessage(LogLevel.Information, "Dataset '{Dataset}' was removed while this node started, so it is not joined.")]
     private partial void LogRemovedMeanwhile(string dataset);
 
-    [LoggerMessage(LogLevel.Error, "This node could not join its datasets.")]
+    [LoggerMessage(LogLevel.Error, "This node could not join its datasets; remove the cause and restart its silo.")]
     private partial void LogJoinFailed(Exception error);
 
     [LoggerMessage(LogLevel.Debug, "Maintenance of dataset '{Dataset}' did not finish; it is repeated.")]
@@ -364,6 +402,9 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
     [LoggerMessage(LogLevel.Error, "A loop of this node met an error that it did not expect and begins again; report it with this node's log.")]
     private partial void LogLoopFailed(Exception error);
 
-    [LoggerMessage(LogLevel.Warning, "This node could not hand its chunks over; the others take them by fail-over.")]
-    private partial void LogHandOverFailed(Exception error);
+    [LoggerMessage(LogLevel.Warning, "The commits of this node did not end within {Limit}; it stops without them, so read what they wrote on another node before you repeat them.")]
+    private partial void LogNotDrained(Exception error, TimeSpan limit);
+
+    [LoggerMessage(LogLevel.Warning, "This node did not hand its chunks over within {Limit}; the others take them by fail-over, so wait for their full degree before you stop another node.")]
+    private partial void LogNotHandedOver(Exception error, TimeSpan limit);
 }

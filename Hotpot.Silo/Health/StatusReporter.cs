@@ -108,7 +108,7 @@ internal sealed partial class StatusReporter(
     [LoggerMessage(Level = LogLevel.Error, Message = "The node did not become ready; stop the silo, remove the cause, and start it again.")]
     private partial void LogNotReady(Exception failure);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "The silo was told to stop: it hands over its chunks and flushes.")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "The silo stops: it hands over what it can, and flushes.")]
     private partial void LogDraining();
 
     [LoggerMessage(Level = LogLevel.Information, Message = "The silo has stopped.")]

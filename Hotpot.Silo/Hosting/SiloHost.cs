@@ -90,6 +90,6 @@ internal static partial class SiloHost
         return stopping.Task;
     }
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The silo could not hand over everything in time; the chunks it owned are taken over once it is declared dead.")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "The silo could not hand over everything in time; the others take its chunks by fail-over, so wait for their full degree before you stop another silo.")]
     private static partial void LogDrainTimedOut(ILogger logger, Exception failure);
 }

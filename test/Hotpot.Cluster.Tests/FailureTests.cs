@@ -33,7 +33,7 @@ public sealed class FailureTests : IAsyncLifetime
     {
         Dataset dataset = await _cluster.CreateAsync("pair", 16 << 20, degree: 3);
         for (int chunk = 0; chunk < 3; chunk++)
-            await _cluster.RetryAsync(() => _cluster.On(chunk).StoreAndCommitAsync(dataset.Name, [Value(chunk, 1)], CommitOptions.Default), "the first commit");
+            await _cluster.On(chunk).StoreAndCommitAsync(dataset.Name, [Value(chunk, 1)], CommitOptions.Default);
         await _cluster.On(victim).ArmCrashAsync(point);
         bool acknowledged = await TryCommitAsync(committing: 0, dataset, [Value(0, 2), Value(1, 2), Value(2, 2)]);
         await _cluster.Nodes[victim].WaitForExitAsync();
@@ -65,7 +65,7 @@ public sealed class FailureTests : IAsyncLifetime
     {
         Dataset dataset = await _cluster.CreateAsync("again", 16 << 20, degree: 3);
         for (int chunk = 0; chunk < 3; chunk++)
-            await _cluster.RetryAsync(() => _cluster.On(chunk).StoreAndCommitAsync(dataset.Name, [Value(chunk, 1)], CommitOptions.Default), "the first commit");
+            await _cluster.On(chunk).StoreAndCommitAsync(dataset.Name, [Value(chunk, 1)], CommitOptions.Default);
         // Whichever node runs the grain then: of the two that are armed one dies, and the other is disarmed at once.
         await _cluster.On(0).ArmCrashAsync(point);
         await _cluster.On(1).ArmCrashAsync(point);
@@ -119,6 +119,63 @@ public sealed class FailureTests : IAsyncLifetime
         await _cluster.RestartAsync(0);
         await _cluster.WaitUntilHealthyAsync(dataset);
         Assert.Equal(2, await ReadAsync(0, dataset, "its return"));
+    }
+
+    /// <summary>
+    /// It sleeps with commits, an acquire and a barrier under way, and wakes with a commit and an open to do. None of them can succeed any more, and nor can an orderly
+    /// stop; none may keep its process, because until that is gone its node cannot be started again.
+    /// </summary>
+    [Fact]
+    public async Task AFencedSiloEndsAtOnce()
+    {
+        Dataset dataset = await _cluster.CreateAsync("fenced", 16 << 20, degree: 3);
+        for (int chunk = 0; chunk < 3; chunk++)
+            await _cluster.On(chunk).StoreAndCommitAsync(dataset.Name, [Value(chunk, 1)], CommitOptions.Default);
+        Dataset counted = await _cluster.CreateAsync("counted", 16 << 20, degree: 3);
+        Dataset unopened = await _cluster.CreateAsync("unopened", 16 << 20, degree: 3);
+        Task holding = _cluster.On(1).HoldGrantUntilAsync(dataset.Name, "the end of the test");
+        await _cluster.EventuallyAsync(async () => await GrantsOfAsync(dataset, _cluster.Nodes[1].Id) > 0, "node 1 holds the grant");
+        List<Task> lost =
+        [
+            _cluster.On(0).AddAsync(counted.Name, 0, int.MaxValue),
+            _cluster.On(0).HoldGrantAsync(dataset.Name, 0, 4096, []),
+            _cluster.On(0).MeetAsync("nobody else comes", participants: 2, times: 1),
+        ];
+        await _cluster.EventuallyAsync(
+            async () => BinaryPrimitives.ReadInt64LittleEndian(await _cluster.Grains.NodeGrain(_cluster.Nodes[1].Id).ReadAllAsync(counted, 0, 8)) > 10, "node 0 commits");
+        _cluster.Nodes[0].Stop();
+        lost.Add(_cluster.On(0).CommitAsync(dataset.Name, AnyDegree));
+        lost.Add(_cluster.On(0).StoreAsync(unopened.Name, [Value(0, 1)]));
+        try
+        {
+            await _cluster.EventuallyAsync(
+                async () => !(await _cluster.Grains.DatasetGrain(dataset.Id).GetHealthAsync()).Members.Contains(_cluster.Nodes[0].Id), "the others have declared it dead");
+        }
+        finally
+        {
+            _cluster.Nodes[0].Continue();
+        }
+        long woke = Stopwatch.GetTimestamp();
+        await _cluster.Nodes[0].WaitForExitAsync();
+        TimeSpan took = Stopwatch.GetElapsedTime(woke);
+        Assert.True(took < TimeSpan.FromSeconds(5), $"It took {took.TotalSeconds:F1} s:\n{_cluster.Nodes[0].Log}");
+        foreach (Task call in lost)
+            await Assert.ThrowsAnyAsync<Exception>(() => call);
+        await _cluster.RetryAsync(
+            async () =>
+            {
+                await _cluster.On(2).MeetAsync("the end of the test", participants: 2, times: 1);
+                return true;
+            },
+            "node 1 is released");
+        await holding;
+    }
+
+    private async Task<int> GrantsOfAsync(Dataset dataset, NodeId holder)
+    {
+        ChunkEntry entry = (await _cluster.Grains.DatasetGrain(dataset.Id).GetEntriesAsync([new ChunkIndex(0)]))[0];
+        GrantInfo[] grants = await _cluster.Grains.OwnerGrain(dataset.Id, entry.Owner).ListGrantsAsync();
+        return grants.Count(grant => grant.Holder.Node == holder);
     }
 
     /// <summary>Held to what the embedded host promises: a dead process is noticed at once, so detection is part of the measured time.</summary>

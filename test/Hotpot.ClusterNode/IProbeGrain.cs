@@ -44,10 +44,15 @@ public interface IProbeGrain : IGrainWithStringKey
     [Alias("ArmCrash")]
     Task ArmCrashAsync(string point);
 
-    /// <summary>Acquires, waits for the gate file to appear, releases.</summary>
+    /// <summary>Acquires, stores and commits, releases.</summary>
     [Alias("HoldGrant")]
     [ResponseTimeout("00:02:00")]
     Task HoldGrantAsync(string dataset, long offset, long length, Store[] stores);
+
+    /// <summary>Acquires the first page, and releases it when another has come to the barrier.</summary>
+    [Alias("HoldGrantUntil")]
+    [ResponseTimeout("00:02:00")]
+    Task HoldGrantUntilAsync(string dataset, string barrier);
 
     [Alias("AcquireTwice")]
     Task AcquireTwiceAsync(string dataset);

@@ -22,19 +22,31 @@ internal sealed class HotpotCluster : IAsyncDisposable
     private readonly List<IHost> _graveyard = [];
     private readonly string _directory = Directory.CreateTempSubdirectory("hotpot-grains-").FullName;
 
-    private HotpotCluster()
-    {
-    }
+    private readonly Action<HotpotGrainsOptions> _configure;
+
+    private HotpotCluster(Action<HotpotGrainsOptions> configure) => _configure = configure;
 
     private sealed record Node(IHost Host, FakeEngine Engine);
+
+    /// <summary>Of the stage of the node itself: the silo stays an active member until both are done.</summary>
+    private sealed class StopHook(Func<Task> atStop) : ILifecycleParticipant<ISiloLifecycle>
+    {
+        public void Participate(ISiloLifecycle lifecycle) =>
+            lifecycle.Subscribe(nameof(StopHook), ServiceLifecycleStage.Active, _ => Task.CompletedTask, _ => atStop());
+    }
 
     public FakeFabric Fabric { get; } = new();
 
     public IEnumerable<NodeId> Alive => _nodes.Keys.Order();
 
-    public static async Task<HotpotCluster> StartAsync(params NodeId[] nodes)
+    /// <summary>Runs in the stop of a node, after it has begun and before the node is anything but an active member.</summary>
+    public Func<NodeId, Task> AtStop { get; set; } = _ => Task.CompletedTask;
+
+    public static Task<HotpotCluster> StartAsync(params NodeId[] nodes) => StartAsync(_ => { }, nodes);
+
+    public static async Task<HotpotCluster> StartAsync(Action<HotpotGrainsOptions> configure, params NodeId[] nodes)
     {
-        HotpotCluster cluster = new();
+        HotpotCluster cluster = new(configure);
         foreach (NodeId node in nodes)
             await cluster.StartNodeAsync(node);
         await cluster.SettleAsync();
@@ -48,6 +60,8 @@ internal sealed class HotpotCluster : IAsyncDisposable
     public FakeEngine Engine(NodeId node) => _nodes[node].Engine;
 
     public IGrainFactory Grains => Service<IGrainFactory>(Alive.First());
+
+    public EmbeddedGrainStorage Storage => _nodes[Alive.First()].Host.Services.GetRequiredKeyedService<EmbeddedGrainStorage>(HotpotGrainsOptions.StorageName);
 
     public ICommitter Committer(NodeId node) => Service<ICommitter>(node);
 
@@ -68,7 +82,9 @@ internal sealed class HotpotCluster : IAsyncDisposable
                 options.MaintenanceInterval = TimeSpan.FromMilliseconds(100);
                 options.MigrationInterval = TimeSpan.FromMilliseconds(100);
                 options.HandOverTimeout = TimeSpan.FromSeconds(5);
+                _configure(options);
             });
+            silo.Services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>>(new StopHook(() => AtStop(node)));
         });
         IHost host = builder.Build();
         await host.StartAsync();
@@ -84,7 +100,7 @@ internal sealed class HotpotCluster : IAsyncDisposable
         dead.Engine.IsAlive = false;
         _graveyard.Add(dead.Host);
         // What still runs in this process on behalf of the dead node must not keep it waiting.
-        dead.Host.Services.GetRequiredService<Committer>().Stop();
+        dead.Host.Services.GetRequiredService<NodeLifetime>().Fence();
         SiloAddress silo = dead.Host.Services.GetRequiredService<ILocalSiloDetails>().SiloAddress;
         if (_nodes.Count > 0)
             await Service<IClusterMembershipService>(Alive.First()).TryKill(silo);
@@ -166,6 +182,7 @@ internal sealed class HotpotCluster : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         Fabric.AtPoint = (_, _) => Task.CompletedTask;
+        AtStop = _ => Task.CompletedTask;
         foreach (IHost host in _graveyard.Concat(_nodes.Values.Select(node => node.Host)))
         {
             using CancellationTokenSource limit = new(TimeSpan.FromSeconds(10));
