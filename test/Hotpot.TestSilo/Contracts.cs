@@ -83,6 +83,9 @@ public interface IRoamingGrain : IGrainWithStringKey
 
     /// <summary>Ends only when the token is cancelled, and keeps the activation from ending before.</summary>
     Task StayAsync(CancellationToken cancellationToken);
+
+    [AlwaysInterleave]
+    Task<bool> IsStayingAsync();
 }
 
 /// <summary>Something with every kind of member.</summary>

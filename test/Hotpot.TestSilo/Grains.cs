@@ -129,10 +129,15 @@ public sealed class PlacedGrain(ILocalSiloDetails silo) : Grain, IPlacedGrain
 
 public sealed class RoamingGrain(ILocalSiloDetails silo) : Grain, IRoamingGrain
 {
+    private bool _staying;
+
     public Task<string> WhereAsync() => Task.FromResult(silo.Name);
+
+    public Task<bool> IsStayingAsync() => Task.FromResult(_staying);
 
     public async Task StayAsync(CancellationToken cancellationToken)
     {
+        _staying = true;
         var cancelled = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await using (cancellationToken.UnsafeRegister(static source => ((TaskCompletionSource)source!).SetResult(), cancelled))
             await cancelled.Task;
