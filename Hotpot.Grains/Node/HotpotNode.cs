@@ -10,7 +10,7 @@ namespace Hotpot.Grains.Node;
 // This silo as a node: it keeps the engine's peers in step with the membership, joins every dataset, and sees to it that what the dataset grains have to do
 // gets done.
 //
-// Start:  when the silo is active, four loops begin.
+// Start:  when the silo is active, its loops begin.
 //   peers        each membership change: new lives are asked who they are and given to the engine; dead ones are taken from it, reported to every
 //                dataset grain and to the owners of grants
 //   join         every dataset of the namespace is opened and joined; Ready completes with that
