@@ -25,6 +25,7 @@ public sealed class InteropLayoutTests
         { "hp_tx_part", typeof(HpTransactionPart) },
         { "hp_chunk_state", typeof(HpChunkState) },
         { "hp_tx_participant", typeof(HpTransactionParticipant) },
+        { "hp_chunk_use", typeof(HpChunkUse) },
         { "hp_stats", typeof(EngineStatistics) },
         { "hp_dataset_stat", typeof(DatasetStatistics) },
     };
