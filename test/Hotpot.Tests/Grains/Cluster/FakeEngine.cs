@@ -405,10 +405,15 @@ internal sealed class FakeEngine : INodeEngine
 
     private static Completion Failed(HotpotStatus status) => new(status, 0, 0);
 
+    /// <summary>Calls that it did not answer because it is dead. Written under the fabric's turn, read by tests.</summary>
+    public int Unanswered { get; private set; }
+
     private void CheckAlive()
     {
-        if (!IsAlive)
-            throw new EngineClosedException("The engine is shutting down.");
+        if (IsAlive)
+            return;
+        Unanswered++;
+        throw new EngineClosedException("The engine is shutting down.");
     }
 
     private ChunkEntry Entry(DatasetId dataset, ChunkIndex chunk) => _map[(dataset, chunk)];

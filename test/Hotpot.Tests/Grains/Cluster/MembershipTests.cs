@@ -129,8 +129,10 @@ public sealed class MembershipTests
         ChunkIndex[] shared = [.. Enumerable.Range(0, 6).Select(chunk => new ChunkIndex((uint)chunk))];
         shared = [.. (await cluster.Grains.DatasetGrain(dataset.Id).GetEntriesAsync(shared)).Where(entry => entry.Holds(B)).Select(entry => entry.Chunk)];
         Assert.NotEmpty(shared);
-        cluster.Engine(B).IsAlive = false;
+        FakeEngine silent = cluster.Engine(B);
+        silent.IsAlive = false;
         await cluster.KillAsync(A);
+        await HotpotCluster.UntilAsync("the first death is being dealt with", () => Task.FromResult(silent.Unanswered > 0));
         await cluster.KillAsync(B);
         await cluster.HealAsync(dataset.Id, health => health.Waiting >= shared.Length);
         ChunkEntry[] waiting = await cluster.Grains.DatasetGrain(dataset.Id).GetEntriesAsync(shared);
