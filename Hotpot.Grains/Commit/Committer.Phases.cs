@@ -62,7 +62,7 @@ internal sealed partial class Committer
         }
         if (action == CommitAction.Proceed)
         {
-            _ = ForgetAsync(transaction, [participant]);
+            ForgetLater(transaction, [participant]);
             return AttemptOutcome.Committed(result.Degree);
         }
         // Not prepared, so nothing can come of it; the owner is told so that it does not keep the record until this node dies.

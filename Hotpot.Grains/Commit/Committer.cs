@@ -31,8 +31,8 @@ namespace Hotpot.Grains.Commit;
 //
 // Invariants:
 //   1. a new attempt starts only when the one before it can never commit: some participant has refused it durably, or it was never prepared anywhere;
-//   2. ForgetAsync is sent only when every participant has confirmed the commit, and with several of them only after ForgetDelay: a replica answers an apply before its
-//      marker is durable, and should it restart in between, the other participants' memory is the proof that the transaction committed;
+//   2. ForgetAsync is sent only when every participant has confirmed the commit, and only after ForgetDelay: a replica answers an apply before its marker is
+//      durable, and should it restart in between, the memory of the others is the proof that the transaction committed;
 //   3. success is reported only with the degree asked for; a lower one is DegreeException with Committed = true.
 //
 // Potential weakness: the prepares of several owners are sequential, so a commit over n owners takes n + 1 round trips.

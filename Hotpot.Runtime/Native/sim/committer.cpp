@@ -344,7 +344,7 @@ Task<Attempt> RunAttempt(std::shared_ptr<Work> work) {
       co_return Attempt{Action::kProceed, end};
     }
     if (action == Action::kProceed) {
-      Spawn(ForgetAll(world, life, tx->id, participants, 0ns));
+      Spawn(ForgetAll(world, life, tx->id, participants, 500ms));
       co_return Attempt{Action::kProceed, CommitEnd::kCommitted};
     }
     ConcludeInBackground(work, tx->id, participant);
