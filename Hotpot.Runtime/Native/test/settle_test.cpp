@@ -256,4 +256,22 @@ TEST_F(Settling, AFailureIsNotToldWhileAReplicaIsCutOff) {
   EXPECT_EQ(c_[1].Wait(token).status, HP_OK);
 }
 
+// A copy that joined late knows of no page how old it is, only how far the chunk was.
+TEST(EpochOfARecord, AReplicaCommitsToPagesThatItsNewOwnerCannotDate) {
+  Cluster c(3, {}, 64 * kMiB, 3);
+  c.Assign(0, {0, 2});
+  const uint64_t value = 1;
+  for (uint64_t page : {0u, 1u, 1u, 1u}) ASSERT_EQ(c.Write(0, page * 4096, &value, sizeof value).status, HP_OK);
+  c.Install(c.Entry(0, 2, {0, 2, 1}, HP_CHUNK_ACTIVE, 4));
+  uint64_t token = c[1].NextToken();
+  ASSERT_EQ(hp_chunk_sync(c[1].engine(), kDataset, 0, c[0].id(), token), HP_OK);
+  ASSERT_EQ(c[1].Wait(token).status, HP_OK);
+  c.Install(c.Entry(0, 2, {0, 2, 1}));
+  c.Install(c.Entry(0, 3, {1, 2, 0}, HP_CHUNK_RECOVERING));
+  c.Install(c.Entry(0, 3, {1, 2, 0}));
+  c[2].Map()[8] = std::byte{7};
+  EXPECT_EQ(c.Commit(2, {}, HP_PREPARE_FAIL_ON_CONFLICT).status, HP_OK);
+  EXPECT_EQ(c[0].Read(8, 1)[0], std::byte{7});
+}
+
 }  // namespace

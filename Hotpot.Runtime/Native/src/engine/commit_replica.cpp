@@ -49,6 +49,9 @@ void Engine::OnReplicate(NodeId peer, const MessageHead& head, Reader reader) {
       return answer(key, HP_E_STALE_EPOCH);
     }
   }
+  // The owner serves already, so recovery is through.
+  for (const ParsedPart& part : record.parts())
+    if (Chunk& chunk = ds.At(part.chunk); chunk.level_due) chunk.Level();
   if (auto known = known_.find(key.Whole()); known != known_.end())
     return answer(key, known->second.outcome == Outcome::kCommitted ? HP_OK : HP_E_REFUSED);
   if (auto pending = pending_.find(key); pending != pending_.end()) {

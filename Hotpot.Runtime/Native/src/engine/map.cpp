@@ -178,6 +178,7 @@ Status Engine::ApplyMap(DatasetId id, std::span<const hp_chunk_entry> entries) {
 //   yes      | no         |         |             | no replica any more: pages go
 //   no       | no         |         |             | cached pages go
 Status Engine::Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config) {
+  chunk.level_due |= chunk.config.Announced() && config.owner != chunk.config.owner;
   bool epoch_changed = config.epoch != chunk.config.epoch;
   // Counted without ever having had an epoch of the chunk: it was assigned to us, and nobody can have committed to it, since that needs us too.
   bool had_none = chunk.config.epoch.value == 0;
@@ -200,6 +201,7 @@ Status Engine::Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config) {
   chunk.config = std::move(config);
   if (ds.view) ds.view->ClearPoison(PageIndex(ds.PageOf(chunk.index, 0)), chunk.pages.size());  // new hope
   if (!epoch_changed) {
+    if (chunk.level_due && chunk.config.phase == HP_CHUNK_ACTIVE) chunk.Level();
     bool was = chunk.held;
     chunk.held = replica;
     return was == replica ? Status::Ok() : LogChunk(ds, chunk);

@@ -60,6 +60,7 @@ struct Chunk {
   bool held = false;
   bool complete = false;
   bool unlogged = false;  // the log could not take the role; until it has, this node promises nothing for the chunk
+  bool level_due = false;  // the owner has changed; see Level
   Sequence applied;  // highest commit sequence applied here
   Sequence next{1};  // owner: the sequence the next prepare gets
   uint64_t floor = 0;  // no page's version is below it (versions are not stored; a restart knows only `applied`)
@@ -74,6 +75,12 @@ struct Chunk {
   void Shows(Sequence sequence) {
     applied = std::max(applied, sequence);
     next = std::max(next, Sequence(applied.value + 1));
+  }
+  // A new owner has the chunk. Copies count versions each from when it became one, so an owner may hold a page for newer than a replica that has the same bytes, and
+  // would send that replica's commits back for ever. When recovery is through, all counted copies are equal and nothing is under way, so all say `applied`.
+  void Level() {
+    if (held && complete) floor = std::max(floor, applied.value);
+    level_due = false;
   }
   uint64_t VersionOf(uint32_t page) const { return std::max<uint64_t>(pages[page].version, floor); }
 };

@@ -55,8 +55,6 @@ internal sealed class HotpotCluster : IAsyncDisposable
 
     public T Service<T>(NodeId node) where T : notnull => _nodes[node].Host.Services.GetRequiredService<T>();
 
-    public EmbeddedGrainStorage Storage(NodeId node) => _nodes[node].Host.Services.GetRequiredKeyedService<EmbeddedGrainStorage>(HotpotGrainsOptions.StorageName);
-
     public FakeEngine Engine(NodeId node) => _nodes[node].Engine;
 
     public IGrainFactory Grains => Service<IGrainFactory>(Alive.First());

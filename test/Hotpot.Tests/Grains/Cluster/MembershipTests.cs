@@ -150,7 +150,7 @@ public sealed class MembershipTests
         DatasetDescription dataset = await FilledAsync(cluster, degree: 2, owner: A);
         await cluster.HealAsync(dataset.Id, health => health.ReplicasMissing == 0);
         IDatasetGrain grain = cluster.Grains.DatasetGrain(dataset.Id);
-        EmbeddedGrainStorage storage = cluster.Storage(A);
+        EmbeddedGrainStorage storage = cluster.Storage;
         (string? etag, DatasetState? state) = await storage.ReadAsync<DatasetState>("dataset", grain.GetGrainId(), default);
         state!.Members[state.Members.FindIndex(member => member.Node == C)] = state.Members.Find(member => member.Node == C)! with { Phase = MemberPhase.Leaving };
         state.Unsettled.Add(new DeadLife { Node = D, Incarnation = new Incarnation(1) });
