@@ -47,7 +47,8 @@ internal sealed partial class ProbeGrain(IHotpot hotpot, Mappings mappings) : Gr
         CommitOptions strict = new() { FailOnConflict = true };
         for (int added = 0; added < times;)
         {
-            await Task.Run(() => mapping.Ref<long>(offset)++);
+            // One instruction: with a load and a store, another node's commit may come between them, and a store over bytes that never were loaded is no conflict.
+            await Task.Run(() => Interlocked.Increment(ref mapping.Ref<long>(offset)));
             try
             {
                 await opened.CommitAsync(strict);
