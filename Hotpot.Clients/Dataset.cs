@@ -85,10 +85,11 @@ public sealed class Dataset
     }
 
     /// <summary>
-    /// Copies committed bytes while no node holds them exclusively: in a dataset with a single writer an atomic picture of a
-    /// range that others change in several pages at once. In a dataset with several writers commits do not wait for it.
-    /// Needs a silo in this process.
+    /// Copies committed bytes while nobody can commit to them, this process included: an atomic picture of a range that others
+    /// change in several pages, at several owners, at once. Commits to it wait meanwhile. Needs a silo in this process.
     /// </summary>
+    /// <exception cref="AlreadyAcquiredException">This process holds some of the pages now, perhaps for another call of this.</exception>
+    /// <exception cref="HotpotTimeoutException">Others kept them for longer than <paramref name="timeout"/>.</exception>
     public async Task ReadConsistentAsync(
         long offset, Memory<byte> destination, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
     {
@@ -164,7 +165,8 @@ public sealed class Dataset
 
     /// <summary>
     /// Waits until the pages of the range are granted to this node; dispose the result to give them up. Exclusive: no other
-    /// node holds them. Shared: no other node commits to them.
+    /// node holds them or commits to them. Shared: nobody commits to them, this process included;
+    /// <see cref="IGrant.UpgradeAsync"/> makes it exclusive. The grant outlives the death of the pages' owner.
     /// </summary>
     /// <exception cref="AlreadyAcquiredException">This process holds some of the pages now.</exception>
     /// <exception cref="HotpotTimeoutException">Others kept them for longer than <paramref name="timeout"/>.</exception>

@@ -26,7 +26,7 @@ public static class HotpotGrainsExtensions
         services.TryAddSingleton<IClusterView, ClusterView>();
         services.TryAddSingleton<INodeEngine>(provider => new NativeNodeEngine(provider.GetRequiredService<Engine>()));
         services.TryAddSingleton<NodeLifetime>();
-        services.TryAddSingleton<NodeRecall>();
+        services.TryAddSingleton<IGrantHolders, GrantHolders>();
         services.TryAddSingleton<DatasetRegistry>();
         services.TryAddSingleton(provider => new Acquirer(
             provider.GetRequiredService<INodeEngine>().Identity, provider.GetRequiredService<IGrainFactory>(),

@@ -6,28 +6,48 @@ namespace Hotpot.Grains.Acquire;
 
 // The grants that this node holds, and who in this silo uses them.
 //
-// Scheme: a range is acquired run by run, a run being neighbouring chunks of one owner, in ascending order of offset, so that two nodes that acquire
-// overlapping ranges cannot wait for each other in a circle. What an owner granted is kept as a segment. A segment is in use by one IGrant, or
-// idle. Release makes it idle and tells nobody: a node that takes the same pages again and again pays one call, once.
+// Scheme: a range is acquired run by run, a run being neighbouring chunks of one owner, in the order of (owner, offset). Commits prepare in the order of owners
+// too, so neither two nodes that acquire overlapping ranges nor a reader and a commit over several owners wait for each other in a
+// circle. What an owner granted is kept as a segment. A segment is in use by one IGrant, or idle. Release makes it idle and tells nobody: a node that takes the
+// same pages in the same mode again and again pays one call, once.
 //
-// Recall: an owner whose other requesters wait asks for the segment back. Idle: it is given up in the answer. In use, or still being acquired: it is
-// marked, and the release sends it back. The mark is on the use, not on the segment, because the recall may overtake the
-// answer that grants it.
+// Recall: an owner whose other requesters wait asks for the segment back, again and again while they wait. Idle: it is given up in the answer. In use, or still
+// being acquired: it is marked, and the release sends it back. The mark is on the use, not on the segment, because the recall may overtake the
+// answer that grants it. A segment that is not here is not held, whatever its owner remembers, and the answer says so.
 //
-// Change of owner: a segment is good only while its owner has owned its chunks without a break (LocalChunkMap.IsOwnedSince); the owner judges the
-// same way on its side. A use whose segment went void keeps running, and its commit ends in NotAcquiredException.
+// Change of owner: a segment stays good. The new owner asks every node what it holds before it grants anything (ListHeld); from then on it recalls it and takes
+// it back. What is being acquired at that moment from the earlier owner was not in the answer, so it does not count when it arrives: it is asked for again.
 //
-// Invariant: the ranges of two uses in one dataset never overlap.
-internal sealed class Acquirer(NodeIdentity self, IGrainFactory grains, DatasetRegistry datasets, NodeLifetime lifetime, TimeProvider time) : IAcquirer
+// Release on commit: CommitOptions.ReleaseGrants releases what lies inside the committed ranges, as its dispose would.
+// Upgrade (Acquirer.Upgrade.cs): Shared to Exclusive without letting go in between.
+//
+// Every wait ends with the caller's time-out, its cancellation or this node (NodeLifetime); an owner that says nothing at all is given a second more. Only a release waits for its
+// calls, each of which has the host's time-out.
+//
+// Invariants: the ranges of two uses in one dataset never overlap; nor do those of two segments, idle or in use.
+//
+// Potential weakness: while chunks change their owners, two nodes may go by different orders and wait for each other; then the time-outs end it.
+internal sealed partial class Acquirer(NodeIdentity self, IGrainFactory grains, DatasetRegistry datasets, NodeLifetime lifetime, TimeProvider time) : IAcquirer
 {
+    /// <summary>Idle segments: what a hot writer goes back to. One more, and the one that was released first is given back.</summary>
+    internal const int MaxIdle = 1024;
+
     /// <summary>Between attempts while a chunk recovers or moves.</summary>
     private static readonly TimeSpan RetryDelay = TimeSpan.FromMilliseconds(20);
 
+    /// <summary>An owner times out by itself and says why; one that says nothing for this much longer is not waited for.</summary>
+    private static readonly TimeSpan AnswerSlack = TimeSpan.FromSeconds(1);
+
+    /// <summary>One call lasts no longer; see <see cref="GrainTimeouts.CallersOwn"/>.</summary>
+    private static readonly TimeSpan LongestTry = TimeSpan.FromDays(1);
+
     private readonly Lock _lock = new();
 
-    // Both are written under _lock.
+    // All are written under _lock.
     private readonly List<Use> _uses = [];
     private readonly List<Segment> _idle = [];
+    private readonly List<Asking> _asking = [];
+    private ulong _tickets;
 
     private GrantHolder Holder => new() { Node = self.Node, Incarnation = self.Incarnation };
 
@@ -46,12 +66,10 @@ internal sealed class Acquirer(NodeIdentity self, IGrainFactory grains, DatasetR
         try
         {
             DateTimeOffset deadline = time.GetUtcNow() + timeout;
-            for (long offset = use.Range.Offset; offset < use.Range.End;)
-            {
-                Segment segment = await lifetime.RunAsync(ending => AcquireRunAsync(use, offset, deadline, ending), cancellationToken);
-                use.Segments.Add(segment);
-                offset = segment.Range.End;
-            }
+            while (Missing(use).Count > 0)
+                await lifetime.RunAsync(
+                    ending => RepeatAsync(use, deadline, (left, limit) => TryAcquireRunAsync(use, left, limit), ending), cancellationToken);
+            use.IsComplete = true;
             status = HotpotStatus.Ok;
             return use;
         }
@@ -72,35 +90,6 @@ internal sealed class Acquirer(NodeIdentity self, IGrainFactory grains, DatasetR
         }
     }
 
-    /// <summary>An owner asks for a grant back. True when nobody uses it: it is given up with this answer.</summary>
-    public bool Recall(DatasetId dataset, ByteRange range, NodeId owner)
-    {
-        lock (_lock)
-        {
-            bool inUse = false;
-            foreach (Use use in _uses.Where(use => use.Dataset == dataset && use.Range.Overlaps(range)))
-            {
-                use.IsRecalled = true;
-                inUse = true;
-            }
-            if (inUse)
-                return false;
-            _idle.RemoveAll(segment => segment.Dataset == dataset && segment.Owner == owner && segment.Range.Overlaps(range));
-            return true;
-        }
-    }
-
-    /// <summary>The ranges of a dataset that users in this silo hold exclusively now, in order.</summary>
-    public ByteRange[] HeldExclusively(DatasetId dataset)
-    {
-        lock (_lock)
-            return
-            [
-                .. _uses.Where(use => use.Dataset == dataset && use.Mode == AcquireMode.Exclusive && use.IsComplete)
-                    .Select(use => use.Range).OrderBy(range => range.Offset),
-            ];
-    }
-
     private void Register(Use use)
     {
         lock (_lock)
@@ -111,7 +100,9 @@ internal sealed class Acquirer(NodeIdentity self, IGrainFactory grains, DatasetR
         }
     }
 
-    private async Task<Segment> AcquireRunAsync(Use use, long offset, DateTimeOffset deadline, CancellationToken cancellationToken)
+    /// <summary>Tries until somebody grants, refuses for good, or the time is over.</summary>
+    private async Task<Segment> RepeatAsync(
+        Use use, DateTimeOffset deadline, Func<TimeSpan, CancellationToken, Task<Segment?>> attempt, CancellationToken cancellationToken)
     {
         while (true)
         {
@@ -120,141 +111,135 @@ internal sealed class Acquirer(NodeIdentity self, IGrainFactory grains, DatasetR
             if (left <= TimeSpan.Zero)
                 throw new HotpotTimeoutException(
                     $"Bytes {use.Range} of dataset '{use.Local.Description.Name}' were not granted in time; try again or wait longer.");
+            using CancellationTokenSource late = new(left < LongestTry ? left + AnswerSlack : LongestTry, time);
+            using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, late.Token);
             try
             {
-                if (await TryAcquireRunAsync(use, offset, left, cancellationToken) is { } segment)
+                if (await TryAsync(deadline, () => attempt(left, limit.Token), limit.Token) is { } segment)
                     return segment;
+                // The chunk recovers or moves, or its owner is gone: the map says who is next, once the dataset grain has decided.
+                await Task.Delay(RetryDelay, time, limit.Token);
+                await datasets.TryRefreshAsync(use.Local, limit.Token);
             }
-            catch (Exception error) when (error is NotOwnerException || TransientErrors.MayPass(error))
+            catch (OperationCanceledException error) when (late.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
             {
-                // A time-out of the owner's queue is the answer, not a lost one.
-                if (error is HotpotTimeoutException && time.GetUtcNow() >= deadline)
-                    throw;
                 Activity.Current?.AddException(error);
             }
-            // The chunk recovers or moves, or its owner is gone: the map says who is next, once the dataset grain has decided.
-            await Task.Delay(RetryDelay, time, cancellationToken);
-            await datasets.TryRefreshAsync(use.Local, cancellationToken);
         }
     }
 
-    /// <summary>One try at the run that begins at the offset; null when nobody can grant it now.</summary>
-    private async Task<Segment?> TryAcquireRunAsync(Use use, long offset, TimeSpan left, CancellationToken cancellationToken)
+    /// <summary>Null: whatever happened says nothing about the next try.</summary>
+    private async Task<Segment?> TryAsync(DateTimeOffset deadline, Func<Task<Segment?>> attempt, CancellationToken limit)
     {
-        (NodeId owner, ByteRange run) = await FindRunAsync(use, offset, cancellationToken);
+        try
+        {
+            return await attempt();
+        }
+        catch (Exception error) when (error is NotOwnerException || TransientErrors.MayPass(error)
+            || (error is OperationCanceledException && !limit.IsCancellationRequested))
+        {
+            // Cancelled by nobody here: the owner's activation went. A time-out of the owner's queue is the answer, not a lost one.
+            if (error is HotpotTimeoutException && time.GetUtcNow() >= deadline)
+                throw;
+            Activity.Current?.AddException(error);
+            return null;
+        }
+    }
+
+    /// <summary>One try at the next run; null when nobody can grant it now.</summary>
+    private async Task<Segment?> TryAcquireRunAsync(Use use, TimeSpan left, CancellationToken cancellationToken)
+    {
+        (NodeId owner, ByteRange run) = await FindRunAsync(use.Local, Missing(use)).WaitAsync(cancellationToken);
         if (owner.IsNone)
             return null;
-        if (TakeIdle(use, owner, run) is { } kept)
+        // In its turn only: an idle segment that is taken early is held while others are waited for.
+        if (TakeIdle(use, run) is { } kept)
             return kept;
-        await GiveUpIdleAsync(use.Dataset, run);
-        ulong stamp = use.Local.Map.Stamp;
+        await GiveUpIdleAsync(use.Dataset, run).WaitAsync(cancellationToken);
+        Asking asking = BeginAsking(use, run, use.Mode);
         IOwnerGrain grain = grains.OwnerGrain(use.Dataset, owner);
-        AcquireRequest request = new() { Holder = Holder, Range = run, Mode = use.Mode, Timeout = left };
         try
         {
             // The wait ends with the token even where the call does not.
-            await grain.AcquireAsync(request, cancellationToken).WaitAsync(cancellationToken);
+            await grain.AcquireAsync(asking.Request(Holder, left), cancellationToken).WaitAsync(cancellationToken);
+            return EndAsking(asking, segment => use.Segments.Add(segment));
         }
         catch (AlreadyAcquiredException)
         {
             // Nobody here uses these bytes, so the owner remembers a grant whose release or whose answer was lost: it ends, and is asked for again.
-            await grain.ReleaseAsync(Holder, run);
+            await grain.ReleaseAsync(Holder, run, asking.Ticket).WaitAsync(cancellationToken);
             return null;
         }
-        return new Segment(use.Dataset, owner, run, use.Mode, stamp);
+        finally
+        {
+            EndAsking(asking, null);
+        }
     }
 
-    /// <summary>The owner of the chunk at the offset, and the bytes from there on that it owns too; no owner while the chunk recovers.</summary>
-    private async Task<(NodeId Owner, ByteRange Run)> FindRunAsync(Use use, long offset, CancellationToken cancellationToken)
+    private Asking BeginAsking(Use use, ByteRange run, AcquireMode mode, bool isUpgrade = false)
     {
-        DatasetDescription dataset = use.Local.Description;
-        LocalChunkMap map = use.Local.Map;
-        ChunkIndex[] unassigned = [.. dataset.ChunksOf(use.Range).Where(chunk => map.Find(chunk) is null)];
+        lock (_lock)
+        {
+            Asking asking = new(use, run, mode, isUpgrade, ++_tickets);
+            _asking.Add(asking);
+            return asking;
+        }
+    }
+
+    /// <summary>Keeps what was granted, unless a new owner has asked in between what is held: it did not hear of this.</summary>
+    private Segment? EndAsking(Asking asking, Action<Segment>? keep)
+    {
+        lock (_lock)
+        {
+            if (!_asking.Remove(asking) || keep is null || asking.IsOvertaken)
+                return null;
+            Segment segment = new(asking.Use.Dataset, asking.Run, asking.Mode, asking.Ticket);
+            keep(segment);
+            return segment;
+        }
+    }
+
+    /// <summary>The parts of the range that are still to be acquired, ascending.</summary>
+    private List<ByteRange> Missing(Use use)
+    {
+        List<ByteRange> missing = [];
+        long offset = use.Range.Offset;
+        lock (_lock)
+        {
+            foreach (ByteRange have in use.Segments.Select(segment => segment.Range).OrderBy(range => range.Offset))
+            {
+                if (have.Offset > offset)
+                    missing.Add(new ByteRange(offset, have.Offset - offset));
+                offset = have.End;
+            }
+        }
+        if (offset < use.Range.End)
+            missing.Add(new ByteRange(offset, use.Range.End - offset));
+        return missing;
+    }
+
+    /// <summary>The first run in the order of (owner, offset); no owner while a chunk of the ranges recovers, because then the order is not known.</summary>
+    private async Task<(NodeId Owner, ByteRange Run)> FindRunAsync(LocalDataset local, IReadOnlyList<ByteRange> wanted)
+    {
+        DatasetDescription dataset = local.Description;
+        LocalChunkMap map = local.Map;
+        ChunkIndex[] unassigned = [.. wanted.SelectMany(dataset.ChunksOf).Where(chunk => map.Find(chunk) is null)];
         if (unassigned.Length > 0)
-            map.Apply(await grains.DatasetGrain(use.Dataset).AssignAsync(unassigned, self.Node, minDegree: 1).WaitAsync(cancellationToken));
-        ChunkIndex first = dataset.ChunkOf(offset);
-        if (map.Find(first) is not { Phase: ChunkPhase.Active } entry)
-            return (NodeId.None, default);
-        long end = dataset.RangeOf(first).End;
-        while (end < use.Range.End && map.Find(dataset.ChunkOf(end)) is { Phase: ChunkPhase.Active } next && next.Owner == entry.Owner)
-            end = dataset.RangeOf(next.Chunk).End;
-        return (entry.Owner, new ByteRange(offset, Math.Min(end, use.Range.End) - offset));
-    }
-
-    private Segment? TakeIdle(Use use, NodeId owner, ByteRange run)
-    {
-        lock (_lock)
+            await datasets.ApplyMapAsync(local, await grains.DatasetGrain(dataset.Id).AssignAsync(unassigned, self.Node, minDegree: 1));
+        (NodeId Owner, ByteRange Run) first = (NodeId.None, default);
+        foreach (ByteRange range in wanted)
         {
-            Segment? kept = _idle.Find(segment =>
-                segment.Dataset == use.Dataset && segment.Owner == owner && segment.Mode >= use.Mode && segment.Range == run
-                && use.Local.Map.IsOwnedSince(owner, run, segment.Stamp));
-            if (kept is not null)
-                _idle.Remove(kept);
-            return kept;
+            foreach (ChunkIndex chunk in dataset.ChunksOf(range))
+            {
+                if (map.Find(chunk) is not { Phase: ChunkPhase.Active } entry)
+                    return (NodeId.None, default);
+                ByteRange piece = dataset.RangeOf(chunk).Intersect(range);
+                if (first.Owner.IsNone || entry.Owner.CompareTo(first.Owner) < 0)
+                    first = (entry.Owner, piece);
+                else if (entry.Owner == first.Owner && piece.Offset == first.Run.End)
+                    first.Run = new ByteRange(first.Run.Offset, piece.End - first.Run.Offset);
+            }
         }
-    }
-
-    /// <summary>Idle segments that overlap a new request without fitting it would make the owner refuse it as a second acquire.</summary>
-    private async Task GiveUpIdleAsync(DatasetId dataset, ByteRange run)
-    {
-        Segment[] surplus;
-        lock (_lock)
-        {
-            surplus = [.. _idle.Where(segment => segment.Dataset == dataset && segment.Range.Overlaps(run))];
-            _idle.RemoveAll(surplus.Contains);
-        }
-        foreach (Segment segment in surplus)
-            await GiveBackAsync(segment);
-    }
-
-    private async ValueTask ReleaseAsync(Use use)
-    {
-        Segment[] recalled;
-        lock (_lock)
-        {
-            if (!_uses.Remove(use))
-                return;
-            recalled = use.IsRecalled ? [.. use.Segments] : [];
-            if (!use.IsRecalled)
-                _idle.AddRange(use.Segments);
-        }
-        foreach (Segment segment in recalled)
-            await GiveBackAsync(segment);
-    }
-
-    private async Task GiveBackAsync(Segment segment)
-    {
-        try
-        {
-            await grains.OwnerGrain(segment.Dataset, segment.Owner).ReleaseAsync(Holder, segment.Range);
-        }
-        catch (Exception error) when (TransientErrors.MayPass(error) || error is DatasetNotFoundException)
-        {
-            // The grant ends with its owner or its dataset. Should the owner live after all, it recalls the grant again and is told that it is free.
-            Activity.Current?.AddException(error);
-        }
-    }
-
-    private sealed record Segment(DatasetId Dataset, NodeId Owner, ByteRange Range, AcquireMode Mode, ulong Stamp);
-
-    private sealed class Use(Acquirer acquirer, LocalDataset local, ByteRange range, AcquireMode mode) : IGrant
-    {
-        public LocalDataset Local { get; } = local;
-
-        public DatasetId Dataset => Local.Description.Id;
-
-        public ByteRange Range { get; } = range;
-
-        public AcquireMode Mode { get; } = mode;
-
-        // Appended to by the acquiring call alone, before anyone else has the use.
-        public List<Segment> Segments { get; } = [];
-
-        // Written under the acquirer's lock.
-        public bool IsRecalled { get; set; }
-
-        public bool IsComplete => Segments.Count > 0 && Segments[^1].Range.End == Range.End;
-
-        public ValueTask DisposeAsync() => acquirer.ReleaseAsync(this);
+        return first;
     }
 }

@@ -3,21 +3,38 @@ using Hotpot.Grains.Node;
 
 namespace Hotpot.Grains.Acquire;
 
-/// <summary>
-/// The grants of the chunks that this node owns in one dataset. It belongs to the node, not to the activation of the owner grain, so that
-/// the collection of an idle activation forgets no grant. Safe for concurrent use.
-/// </summary>
-/// <param name="recall">Asks a holder's node to give a grant back; true when it did.</param>
-internal sealed partial class OwnedGrants(
-    DatasetDescription dataset, NodeId self, LocalChunkMap map, Func<NodeId, ByteRange, Task<bool>> recall, NodeLifetime lifetime, TimeProvider time, ILogger logger)
+/// <summary>What an owner asks of other nodes about grants.</summary>
+internal interface IGrantHolders
 {
-    /// <summary>After a recall that failed because its call did, not because the grant is in use.</summary>
+    /// <summary>Asks a holder's node to give a grant back; true when it did, or has no life left that could hold it.</summary>
+    Task<bool> RecallAsync(NodeId holder, DatasetId dataset, ByteRange range);
+
+    /// <summary>The grants that every node that lives says it holds in the ranges, in use or kept. Returns only when each has answered or is dead.</summary>
+    Task<GrantInfo[]> ListHeldAsync(DatasetId dataset, ByteRange[] ranges, CancellationToken cancellationToken);
+}
+
+// The grants of the chunks that this node owns in one dataset. It belongs to the node, not to the activation of the owner grain, so that
+// the collection of an idle activation forgets no grant. Safe for concurrent use: everything but calls to other nodes happens under one lock, which
+// is never held across a wait. No call of it waits for the dataset grain, which may be waiting for this node.
+//
+// What runs detached (recalls, the census, the watch of commits whose end nobody tells) ends by itself, or when this node ends. A request that waits in line
+// ends when this node is fenced.
+//
+// This file: acquire, release, recall. Beside it: Census (taking over from an earlier owner) and Commits (what a commit owes to grants).
+internal sealed partial class OwnedGrants(
+    DatasetDescription dataset, INodeEngine engine, LocalChunkMap map, IGrantHolders holders, NodeLifetime lifetime, TimeProvider time, ILogger logger)
+{
+    /// <summary>Between two recalls of one grant. A holder that uses it sends it back by itself; this is for the one whose release was lost.</summary>
     private static readonly TimeSpan RecallRetry = TimeSpan.FromMilliseconds(250);
 
+    private readonly NodeId _self = engine.Identity.Node;
     private readonly Lock _lock = new();
     private readonly RangeLockTable _table = new();
 
-    // Grants whose holder has been asked, or is being asked, to give them back. Written under _lock.
+    // The stamp of the map that the table was last pruned by. Written under _lock.
+    private ulong _prunedAt;
+
+    // Grants that are being recalled: something waits for them, and a task of RecallAsync asks for them. Written under _lock.
     private readonly HashSet<RangeLockTable.Grant> _recalled = new(ReferenceEqualityComparer.Instance);
 
     public async Task AcquireAsync(AcquireRequest asked, CancellationToken cancellationToken)
@@ -25,14 +42,16 @@ internal sealed partial class OwnedGrants(
         asked.Range.CheckInside(dataset.Size, dataset.Name);
         if (asked.Range.IsEmpty)
             throw new InvalidRequestException("An empty range cannot be acquired; give at least one byte.");
+        if (asked is { IsUpgrade: true, Mode: not AcquireMode.Exclusive })
+            throw new InvalidRequestException("An upgrade is to Exclusive; a grant is not turned into a weaker one.");
         TaskCompletionSource turn = new(TaskCreationOptions.RunContinuationsAsynchronously);
         RangeLockTable.Request request;
         lock (_lock)
         {
-            Prune();
-            CheckOwned(asked.Range);
+            ulong stamp = CheckServed([asked.Range]);
+            CheckAlive(asked.Holder);
             request = new RangeLockTable.Request(
-                asked.Holder, asked.Range, asked.Mode, map.Stamp, turn.SetResult, error => turn.SetException(error));
+                asked.Holder, asked.Range, asked.Mode, stamp, turn.SetResult, error => turn.SetException(error), asked.Ticket, asked.IsUpgrade);
             bool granted = _table.Acquire(request);
             RecallWhatBlocks();
             if (granted)
@@ -60,12 +79,12 @@ internal sealed partial class OwnedGrants(
         }
     }
 
-    public bool Release(GrantHolder holder, ByteRange range)
+    public bool Release(GrantHolder holder, ByteRange range, ulong upToTicket)
     {
         lock (_lock)
         {
             Prune();
-            bool released = _table.Release(holder, range);
+            bool released = _table.Release(holder, range, upToTicket);
             RecallWhatBlocks();
             return released;
         }
@@ -75,20 +94,14 @@ internal sealed partial class OwnedGrants(
     {
         lock (_lock)
         {
-            _table.RemoveHolder(node, incarnation);
-            RecallWhatBlocks();
-        }
-    }
-
-    /// <summary>Every byte of these ranges that this node owns is granted exclusively to the holder.</summary>
-    public bool AreHeldExclusively(GrantHolder holder, IEnumerable<ByteRange> ranges)
-    {
-        lock (_lock)
-        {
+            if (!_dead.TryGetValue(node, out Incarnation known) || known.CompareTo(incarnation) < 0)
+                _dead[node] = incarnation;
             Prune();
-            return ranges.SelectMany(range => dataset.ChunksOf(range).Select(chunk => (range, chunk)))
-                .Where(part => map.Find(part.chunk)?.Owner == self)
-                .All(part => _table.HoldsExclusively(holder, Intersect(part.range, dataset.RangeOf(part.chunk))));
+            _table.RemoveHolder(node, incarnation);
+            // The commit node tells nobody any more how its commits ended.
+            foreach (RangeLockTable.Commit orphan in _table.Commits.Where(commit => IsDead(commit.Holder)))
+                Watch(orphan.Transaction);
+            RecallWhatBlocks();
         }
     }
 
@@ -97,85 +110,107 @@ internal sealed partial class OwnedGrants(
         lock (_lock)
         {
             Prune();
-            return [.. _table.Grants.Select(grant => new GrantInfo { Holder = grant.Holder, Range = grant.Range, Mode = grant.Mode })];
+            return [.. _table.Grants.Select(grant => new GrantInfo { Holder = grant.Holder, Range = grant.Range, Mode = grant.Mode, Ticket = grant.Ticket })];
         }
     }
 
-    private static ByteRange Intersect(ByteRange left, ByteRange right)
-    {
-        long start = Math.Max(left.Offset, right.Offset);
-        return new ByteRange(start, Math.Min(left.End, right.End) - start);
-    }
-
-    private bool TryWithdraw(RangeLockTable.Request request)
+    private bool TryWithdraw(RangeLockTable.Waiter waiter)
     {
         lock (_lock)
         {
-            bool withdrawn = _table.Withdraw(request);
+            Prune();
+            bool withdrawn = _table.Withdraw(waiter);
             RecallWhatBlocks();
             return withdrawn;
         }
     }
 
-    private void Prune() => _table.Prune((range, stamp) => map.IsOwnedSince(self, range, stamp));
-
-    private void CheckOwned(ByteRange range)
+    // Under _lock, before anything else is done to the table: what is void must neither be granted nor stand in the way. Only a change of the map makes anything void.
+    private void Prune()
     {
-        foreach (ChunkIndex chunk in dataset.ChunksOf(range))
-        {
-            ChunkEntry? entry = map.Find(chunk);
-            if (entry?.Owner != self)
-                throw new NotOwnerException($"Node {self} does not own chunk {chunk} of dataset '{dataset.Name}' now; fetch the new map and ask its owner.");
-            if (entry.Phase != ChunkPhase.Active)
-                throw new BusyException($"Chunk {chunk} of dataset '{dataset.Name}' is recovering; try again shortly.");
-        }
+        ulong stamp = map.Stamp;
+        if (stamp == _prunedAt)
+            return;
+        _table.Prune((range, since) => map.PartsOwnedSince(_self, range, since));
+        _prunedAt = stamp;
     }
 
-    // Under _lock. Every grant that a waiting request conflicts with is recalled once; a grant given to one waiter is recalled for the next.
+    // Under _lock. Every grant that something in the queue conflicts with is being recalled; a grant given to one waiter is recalled for the next.
     private void RecallWhatBlocks()
     {
-        _recalled.IntersectWith(_table.Grants);
-        foreach (RangeLockTable.Request request in _table.Waiting)
+        if (_table.WaitingCount == 0)
+            return;
+        foreach (RangeLockTable.Grant grant in _table.Grants)
         {
-            foreach (RangeLockTable.Grant grant in _table.ConflictingGrants(request.Holder, request.Range, request.Mode))
+            if (!_recalled.Contains(grant) && _table.IsInTheWay(grant))
             {
-                if (_recalled.Add(grant))
-                    _ = RecallAsync(grant);
+                _recalled.Add(grant);
+                _ = RecallAsync(grant);
             }
         }
     }
 
-    // Detached: it ends by itself when the holder has answered, and every failure is handled here.
+    // Detached: it ends when the grant has gone or nobody waits for it any more, and asks again until then: the holder's release may be lost, and whoever
+    // forgot the grant says so when it is asked.
     private async Task RecallAsync(RangeLockTable.Grant grant)
     {
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-        while (IsPresent(grant) && !lifetime.IsFenced)
+        try
         {
-            try
+            while (IsWanted(grant))
             {
-                // False: in use; the holder remembers the recall and releases the grant when its user is done.
-                if (await recall(grant.Holder.Node, grant.Range))
-                    Release(grant.Holder, grant.Range);
-                return;
+                if (await TryRecallAsync(grant))
+                    Release(grant);
+                else
+                    await Task.Delay(RecallRetry, time, lifetime.Ending);
             }
-            catch (NodeUnavailableException)
-            {
-                // The membership will report the holder's death, and HolderDied frees the grant.
-                return;
-            }
-            catch (Exception error) when (TransientErrors.MayPass(error))
-            {
-                LogRecallFailed(error, grant.Holder.Node, dataset.Name);
-                await Task.Delay(RecallRetry, time);
-            }
+        }
+        catch (OperationCanceledException error) when (lifetime.Ending.IsCancellationRequested)
+        {
+            LogEnded(error, dataset.Name);
         }
     }
 
-    private bool IsPresent(RangeLockTable.Grant grant)
+    /// <summary>False: in use, and the holder sends it back when its user is done; or it did not answer.</summary>
+    private async Task<bool> TryRecallAsync(RangeLockTable.Grant grant)
+    {
+        try
+        {
+            return await holders.RecallAsync(grant.Holder.Node, dataset.Id, grant.Range).WaitAsync(lifetime.Ending);
+        }
+        catch (Exception error) when (error is not OperationCanceledException || !lifetime.Ending.IsCancellationRequested)
+        {
+            // Whatever it was, asking again is right as long as somebody waits.
+            LogRecallFailed(error, grant.Holder.Node, dataset.Name);
+            return false;
+        }
+    }
+
+    // This very grant: the holder may have acquired the same pages again since it said that nobody uses them.
+    private void Release(RangeLockTable.Grant grant)
     {
         lock (_lock)
-            return _table.Grants.Any(other => ReferenceEquals(other, grant));
+        {
+            Prune();
+            _table.Release(grant);
+            RecallWhatBlocks();
+        }
     }
+
+    private bool IsWanted(RangeLockTable.Grant grant)
+    {
+        lock (_lock)
+        {
+            Prune();
+            bool wanted = _table.Grants.Any(other => ReferenceEquals(other, grant)) && _table.IsInTheWay(grant);
+            if (!wanted)
+                _recalled.Remove(grant);
+            return wanted;
+        }
+    }
+
+    [LoggerMessage(LogLevel.Debug, "This node stops; what it did for the grants of dataset '{Dataset}' ends.")]
+    private partial void LogEnded(Exception error, string dataset);
 
     [LoggerMessage(LogLevel.Warning, "The recall of a grant of dataset '{Dataset}' from node {Node} failed; it is repeated.")]
     private partial void LogRecallFailed(Exception error, NodeId node, string dataset);

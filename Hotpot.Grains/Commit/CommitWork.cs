@@ -14,6 +14,9 @@ internal abstract class CommitWork
     /// <summary>The ranges that the transaction stays inside; only for datasets with a single writer.</summary>
     public abstract ByteRange[] DeclaredRanges(DatasetId dataset);
 
+    /// <summary>The pages that the commit covers, for the release of grants; none means the whole dataset.</summary>
+    public abstract IReadOnlyList<ByteRange> CommittedPages(DatasetDescription dataset);
+
     protected static NotAcquiredException NotAcquired(DatasetDescription dataset) => new(
         $"Dataset '{dataset.Name}' has a single writer and this node does not hold the grant for all pages of the commit; acquire them first.");
 
@@ -53,6 +56,9 @@ internal sealed class StoresWork(IReadOnlyList<(LocalDataset Dataset, ByteRange[
     }
 
     public override ByteRange[] DeclaredRanges(DatasetId dataset) => _declared.GetValueOrDefault(dataset, []);
+
+    public override IReadOnlyList<ByteRange> CommittedPages(DatasetDescription dataset) =>
+        [.. scopes.Where(scope => scope.Dataset.Description.Id == dataset.Id).SelectMany(scope => scope.Ranges).Select(dataset.PagesOf)];
 
     /// <summary>
     /// In a dataset with a single writer only granted pages may be committed. Ranges that are named must be granted. For the whole mapping the granted ranges
@@ -111,4 +117,6 @@ internal sealed class BytesWork(LocalDataset dataset, long offset, ReadOnlyMemor
     }
 
     public override ByteRange[] DeclaredRanges(DatasetId id) => [_range];
+
+    public override IReadOnlyList<ByteRange> CommittedPages(DatasetDescription description) => [description.PagesOf(_range)];
 }

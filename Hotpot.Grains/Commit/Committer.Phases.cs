@@ -23,18 +23,29 @@ internal sealed partial class Committer
         return new AttemptResult(action, null, error);
     }
 
-    private PrepareRequest Request(CommitWork work, CommitOptions options, TransactionId transaction, Participant participant, DateTimeOffset deadline)
+    /// <param name="holdsPages">The transaction is prepared at another owner: what waits there must not wait long for a grant here.</param>
+    private PrepareRequest Request(
+        CommitWork work, CommitOptions options, TransactionId transaction, Participant participant, DateTimeOffset deadline, bool holdsPages = false)
     {
         TimeSpan left = deadline - time.GetUtcNow();
+        TimeSpan lockTimeout = left <= TimeSpan.Zero ? TimeSpan.Zero : left < LongestLockWait ? left : LongestLockWait;
+        DatasetDescription dataset = Find(work, participant.Dataset).Description;
+        List<ByteRange> chunks = dataset.RangesOf(participant.Chunks.Order());
         return new PrepareRequest
         {
             Transaction = transaction,
             FailOnConflict = options.FailOnConflict,
             MinDegree = MinDegree(Find(work, participant.Dataset), options),
-            LockTimeout = left <= TimeSpan.Zero ? TimeSpan.Zero : left < LongestLockWait ? left : LongestLockWait,
-            Ranges = work.DeclaredRanges(participant.Dataset),
+            LockTimeout = lockTimeout,
+            GrantTimeout = holdsPages && lockTimeout > GrantWaitWithPages ? GrantWaitWithPages : lockTimeout,
+            Ranges = dataset.Mode == SharingMode.SingleWriter ? Inside(work.DeclaredRanges(dataset.Id), chunks) : [],
+            Chunks = [.. chunks],
         };
     }
+
+    /// <summary>The declared ranges as far as they lie in the owner's chunks.</summary>
+    private static ByteRange[] Inside(ByteRange[] declared, List<ByteRange> chunks) =>
+        [.. declared.SelectMany(range => chunks.Where(range.Overlaps).Select(chunk => chunk.Intersect(range)))];
 
     private bool DegreePossible(PrepareRequest request) => cluster.Current.Live.Count >= request.MinDegree;
 
@@ -78,7 +89,7 @@ internal sealed partial class Committer
             for (int i = 0; i < participants.Length; i++)
             {
                 Participant participant = participants[i];
-                PrepareRequest request = Request(work, options, transaction, participant, deadline);
+                PrepareRequest request = Request(work, options, transaction, participant, deadline, holdsPages: i > 0);
                 PhaseResult result = await CallAsync(() => grains.OwnerGrain(participant.Dataset, participant.Owner).PrepareAsync(request));
                 CommitAction action = CommitDecision.After(CommitStep.Prepare, result.Status, DegreePossible(request));
                 if (action != CommitAction.Proceed)

@@ -47,6 +47,9 @@ internal sealed partial class Committer(
     /// <summary>How long one prepare waits in line for locked pages: long enough for the commits ahead, short enough to retry several times.</summary>
     private static readonly TimeSpan LongestLockWait = TimeSpan.FromSeconds(5);
 
+    /// <summary>The same for grants while pages are locked at other owners: several times a short reader's stay, and the end of a circle through it.</summary>
+    private static readonly TimeSpan GrantWaitWithPages = TimeSpan.FromMilliseconds(500);
+
     // Commits in flight plus conclusions in the background. Changed by Interlocked only.
     private int _running;
 
@@ -133,6 +136,10 @@ internal sealed partial class Committer(
                 throw new InvalidRequestException(
                     $"The commit asks for {options.MinDegree} copies, but dataset '{dataset.Name}' keeps {dataset.Degree}; ask for at most as many.");
         }
+        // As it is now: what others in this silo acquire in the meantime is theirs.
+        IGrant[] releasing = options.ReleaseGrants
+            ? [.. work.Datasets.SelectMany(dataset => acquirer.HeldInside(dataset.Description.Id, work.CommittedPages(dataset.Description)))]
+            : [];
         DateTimeOffset deadline = time.GetUtcNow() + options.EffectiveTimeout;
         TimeSpan pause = FirstPause;
         for (int attempt = 1; ; attempt++)
@@ -140,7 +147,11 @@ internal sealed partial class Committer(
             cancellationToken.ThrowIfCancellationRequested();
             AttemptResult result = await AttemptAsync(work, options, deadline, cancellationToken);
             if (result.Commit is { } committed)
+            {
+                foreach (IGrant grant in releasing)
+                    await grant.DisposeAsync();
                 return committed with { Attempts = attempt };
+            }
             if (result.Action == CommitAction.Fail)
                 throw result.Error!;
             if (time.GetUtcNow() + pause >= deadline)

@@ -20,6 +20,12 @@ public sealed record CommitOptions
     /// <summary>For the whole commit, retries included; zero: 30 seconds.</summary>
     [Id(2)] public TimeSpan Timeout { get; init; }
 
+    /// <summary>
+    /// When the commit has succeeded, release the grants that this node held when it was called and that lie wholly inside the committed ranges (all of the
+    /// dataset's, when no range is named), as their dispose would. A commit that fails releases nothing.
+    /// </summary>
+    [Id(3)] public bool ReleaseGrants { get; init; }
+
     public TimeSpan EffectiveTimeout => Timeout > TimeSpan.Zero ? Timeout : DefaultTimeout;
 
     /// <summary>Longer than it takes to declare a node dead and to promote a replica, so that a commit outlives both.</summary>

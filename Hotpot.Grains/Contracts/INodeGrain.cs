@@ -64,6 +64,13 @@ public interface INodeGrain : IGrainWithStringKey
     [Alias("Recall")]
     Task<bool> RecallAsync(DatasetId dataset, ByteRange range, NodeId owner);
 
+    /// <summary>
+    /// The grants that this node holds in the ranges, in use or kept. A new owner asks for them, so what an earlier one has granted and this node
+    /// has not heard of yet does not count any more. Empty when the dataset is not open here.
+    /// </summary>
+    [Alias("ListHeldGrants")]
+    Task<GrantInfo[]> ListHeldGrantsAsync(DatasetId dataset, ByteRange[] ranges);
+
     [Alias("Stat")]
     Task<NodeStatus> StatAsync();
 

@@ -35,16 +35,16 @@ public interface IOwnerGrain : IGrainWithStringKey
     Task ForgetAsync(TransactionId transaction);
 
     /// <summary>
-    /// Grants pages to a node, in the order of asking. Throws <see cref="AlreadyAcquiredException"/>, <see cref="HotpotTimeoutException"/>
-    /// or <see cref="NotOwnerException"/>.
+    /// Grants pages to a node, in the order of asking. Throws <see cref="AlreadyAcquiredException"/>, <see cref="UpgradeConflictException"/>,
+    /// <see cref="HotpotTimeoutException"/>, <see cref="BusyException"/> or <see cref="NotOwnerException"/>.
     /// </summary>
     [Alias("Acquire")]
     [ResponseTimeout(GrainTimeouts.CallersOwn)]
     Task AcquireAsync(AcquireRequest request, CancellationToken cancellationToken = default);
 
-    /// <summary>Gives a grant back. False when the node did not hold it (any more).</summary>
+    /// <summary>Gives grants back that were asked for with this ticket or an earlier one. False when the node did not hold any (any more).</summary>
     [Alias("Release")]
-    Task<bool> ReleaseAsync(GrantHolder holder, ByteRange range);
+    Task<bool> ReleaseAsync(GrantHolder holder, ByteRange range, ulong upToTicket);
 
     /// <summary>Frees everything that a dead incarnation held or waited for. Idempotent.</summary>
     [Alias("HolderDied")]
@@ -109,8 +109,16 @@ public sealed record PrepareRequest
     /// <summary>How long to wait for pages that another commit has locked.</summary>
     [Id(3)] public required TimeSpan LockTimeout { get; init; }
 
-    /// <summary>In a single-writer dataset: the ranges that the commit stays inside, all of which must be granted to the commit node.</summary>
+    /// <summary>
+    /// In a single-writer dataset: the ranges that the commit stays inside, as far as they lie in this owner's chunks; all of them must be granted to the commit node.
+    /// </summary>
     [Id(4)] public ByteRange[] Ranges { get; init; } = [];
+
+    /// <summary>The chunks that the commit changes at this owner, as ascending ranges.</summary>
+    [Id(5)] public required ByteRange[] Chunks { get; init; }
+
+    /// <summary>How long to wait for grants in the way: short when the transaction is prepared at another owner already.</summary>
+    [Id(6)] public required TimeSpan GrantTimeout { get; init; }
 }
 
 /// <summary>A node that may hold grants; a new incarnation holds none of the old one's.</summary>
@@ -129,10 +137,10 @@ public readonly record struct GrantHolder
 /// <summary>Whether a grant excludes all others or only exclusive ones.</summary>
 public enum AcquireMode
 {
-    /// <summary>No other node writes the pages meanwhile.</summary>
+    /// <summary>Nobody commits to the pages meanwhile, this node included: what is read belongs together.</summary>
     Shared = 0,
 
-    /// <summary>No other node holds the pages at all.</summary>
+    /// <summary>No other node holds the pages at all, or commits to them.</summary>
     Exclusive = 1,
 }
 
@@ -148,6 +156,12 @@ public sealed record AcquireRequest
     [Id(2)] public required AcquireMode Mode { get; init; }
 
     [Id(3)] public required TimeSpan Timeout { get; init; }
+
+    /// <summary>Grows with each request of the holder; a release names the last one that it is meant for.</summary>
+    [Id(4)] public required ulong Ticket { get; init; }
+
+    /// <summary>The holder has all of the range as <see cref="AcquireMode.Shared"/> and keeps it while it waits.</summary>
+    [Id(5)] public bool IsUpgrade { get; init; }
 }
 
 [GenerateSerializer]
@@ -160,4 +174,6 @@ public sealed record GrantInfo
     [Id(1)] public required ByteRange Range { get; init; }
 
     [Id(2)] public required AcquireMode Mode { get; init; }
+
+    [Id(3)] public ulong Ticket { get; init; }
 }

@@ -15,6 +15,7 @@ internal sealed class ClusterNodes
         Dictionary<NodeId, SiloAddress> live = [];
         HashSet<NodeId> present = [];
         HashSet<SiloAddress> presentSilos = [];
+        HashSet<NodeId> holders = [];
         foreach ((NodeId node, SiloAddress silo, SiloStatus status) in members)
         {
             if (status is not (SiloStatus.Dead or SiloStatus.None))
@@ -22,12 +23,15 @@ internal sealed class ClusterNodes
                 present.Add(node);
                 presentSilos.Add(silo);
             }
+            if (status is SiloStatus.Active or SiloStatus.ShuttingDown or SiloStatus.Stopping)
+                holders.Add(node);
             // A restart may be active before its earlier life has been declared dead; the larger generation is the one that runs.
             if (status == SiloStatus.Active && (!live.TryGetValue(node, out SiloAddress? known) || known.Generation < silo.Generation))
                 live[node] = silo;
         }
         _live = live.ToFrozenDictionary();
         _present = present.ToFrozenSet();
+        Holders = holders.ToFrozenSet();
         _presentSilos = presentSilos.ToFrozenSet();
     }
 
@@ -35,6 +39,9 @@ internal sealed class ClusterNodes
 
     /// <summary>Active nodes: they can be called, and new replicas may be placed on them.</summary>
     public IReadOnlyDictionary<NodeId, SiloAddress> Live => _live;
+
+    /// <summary>Nodes with a life that may hold something it got while it was active.</summary>
+    public IReadOnlySet<NodeId> Holders { get; }
 
     public bool IsLive(NodeId node) => _live.ContainsKey(node);
 

@@ -31,7 +31,7 @@ internal sealed class LocalDataset(DatasetDescription description, LocalChunkMap
 // answer is whole. Only a joined dataset may be used: a node that the grain does not know would read chunks as unassigned (zeros) that
 // others have written to.
 internal sealed partial class DatasetRegistry(
-    INodeEngine engine, IGrainFactory grains, NodeRecall recall, NodeLifetime lifetime, TimeProvider time, ILogger<DatasetRegistry> logger)
+    INodeEngine engine, IGrainFactory grains, IGrantHolders holders, NodeLifetime lifetime, TimeProvider time, ILogger<DatasetRegistry> logger)
 {
     private readonly ConcurrentDictionary<DatasetId, LocalDataset> _datasets = new();
 
@@ -46,8 +46,7 @@ internal sealed partial class DatasetRegistry(
         return _datasets.GetOrAdd(description.Id, _ =>
         {
             LocalChunkMap map = new(description);
-            OwnedGrants owned = new(
-                description, engine.Identity.Node, map, (holder, range) => recall.RecallAsync(holder, description.Id, range), lifetime, time, logger);
+            OwnedGrants owned = new(description, engine, map, holders, lifetime, time, logger);
             return new LocalDataset(description, map, owned);
         });
     }
@@ -103,7 +102,7 @@ internal sealed partial class DatasetRegistry(
     {
         // The engine first: whoever finds an owner in the managed map may rely on the engine knowing the epoch.
         await engine.ApplyMapAsync(local.Description.Id, entries);
-        local.Map.Apply(entries);
+        local.Map.Apply(entries, isMember: Volatile.Read(ref local.JoinedFlag) != 0);
     }
 
     /// <summary>
@@ -158,11 +157,4 @@ internal sealed partial class DatasetRegistry(
 
     [LoggerMessage(LogLevel.Debug, "The chunk map of dataset '{Dataset}' could not be read; it is asked for again.")]
     private partial void LogRefreshFailed(Exception error, string dataset);
-}
-
-/// <summary>How an owner asks another node to give a grant back.</summary>
-internal sealed class NodeRecall(IGrainFactory grains, INodeEngine engine)
-{
-    public Task<bool> RecallAsync(NodeId holder, DatasetId dataset, ByteRange range) =>
-        grains.NodeGrain(holder).RecallAsync(dataset, range, engine.Identity.Node);
 }

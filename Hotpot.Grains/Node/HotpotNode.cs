@@ -245,11 +245,12 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
     {
         _engine.RemovePeer(dead.Node, dead.Incarnation);
         LogDead(dead.Node, dead.Incarnation);
-        foreach (LocalDataset dataset in _datasets.All)
-        {
+        // Both rounds, because a report waits for a dataset grain, and what the dead held need not.
+        LocalDataset[] datasets = [.. _datasets.All];
+        foreach (LocalDataset dataset in datasets)
             dataset.Owned.HolderDied(dead.Node, dead.Incarnation);
+        foreach (LocalDataset dataset in datasets)
             await ReportDeathAsync(dataset, dead);
-        }
     }
 
     /// <summary>

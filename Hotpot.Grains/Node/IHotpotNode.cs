@@ -49,4 +49,11 @@ public interface IGrant : IAsyncDisposable
     ByteRange Range { get; }
 
     AcquireMode Mode { get; }
+
+    /// <summary>
+    /// Turns a shared grant into an exclusive one without letting go of it, so what was read under it is still true. Waits for the other holders of it.
+    /// Throws <see cref="UpgradeConflictException"/> when one of them waits for the same. After any failure the grant holds others off as before and counts as
+    /// shared; a part of it may be exclusive already, so dispose it unless the upgrade is to be tried again.
+    /// </summary>
+    Task UpgradeAsync(TimeSpan timeout, CancellationToken cancellationToken = default);
 }

@@ -22,6 +22,9 @@ internal interface INodeEngine
 
     ValueTask<Completion> PrepareAsync(TransactionId transaction, DatasetId dataset, bool failOnConflict, int minimumDegree, TimeSpan timeout);
 
+    /// <summary>The pages that a transaction changes here, ascending, neighbours in one; none when it is not staged here.</summary>
+    ByteRange[] StagedPages(TransactionId transaction, DatasetId dataset);
+
     ValueTask<Completion> CommitAsync(TransactionId transaction, DatasetId dataset);
 
     ValueTask<Completion> AbortAsync(TransactionId transaction, DatasetId dataset);
@@ -85,6 +88,8 @@ internal sealed class NativeNodeEngine(Engine engine) : INodeEngine
 
     public ValueTask<Completion> PrepareAsync(TransactionId transaction, DatasetId dataset, bool failOnConflict, int minimumDegree, TimeSpan timeout) =>
         engine.PrepareAsync(transaction, dataset, failOnConflict, minimumDegree, timeout);
+
+    public ByteRange[] StagedPages(TransactionId transaction, DatasetId dataset) => engine.StagedPages(transaction, dataset);
 
     public ValueTask<Completion> CommitAsync(TransactionId transaction, DatasetId dataset) => engine.CommitAsync(transaction, dataset);
 

@@ -1,3 +1,4 @@
+using System.Collections;
 using Hotpot.Grains.Dataset;
 
 namespace Hotpot.Grains.Node;
@@ -10,13 +11,17 @@ internal sealed class LocalChunkMap(DatasetDescription dataset)
 {
     private readonly Lock _lock = new();
 
-    // All three are written by Apply under _lock and read under it.
+    // All are written by Apply under _lock and read under it.
     private readonly ChunkEntry?[] _entries = new ChunkEntry?[dataset.ChunkCount];
     private readonly ulong[] _ownerSince = new ulong[dataset.ChunkCount];
+    private readonly BitArray _ownedFromFirst = new((int)dataset.ChunkCount);
     private ulong _stamp;
 
     /// <summary>Takes what is newer and ignores the rest, exactly as the engine does.</summary>
-    public void Apply(IReadOnlyList<ChunkEntry> entries)
+    /// <param name="isMember">
+    /// The dataset grain knows this life of the node. Before that, an entry of the first epoch may tell of an earlier life, so it does not prove that nobody owned the chunk.
+    /// </param>
+    public void Apply(IReadOnlyList<ChunkEntry> entries, bool isMember)
     {
         lock (_lock)
         {
@@ -27,7 +32,10 @@ internal sealed class LocalChunkMap(DatasetDescription dataset)
                 if (known is not null && !ConfigurationDecision.IsNewer(known, entry))
                     continue;
                 if (known is null || known.Owner != entry.Owner)
+                {
                     _ownerSince[entry.Chunk.Value] = _stamp;
+                    _ownedFromFirst[(int)entry.Chunk.Value] = isMember && entry.Epoch == Epoch.First;
+                }
                 _entries[entry.Chunk.Value] = entry;
             }
         }
@@ -39,7 +47,7 @@ internal sealed class LocalChunkMap(DatasetDescription dataset)
             return _entries[chunk.Value];
     }
 
-    /// <summary>A point in this map's history, for <see cref="IsOwnedSince"/>.</summary>
+    /// <summary>A point in this map's history, for <see cref="PartsOwnedSince"/>.</summary>
     public ulong Stamp
     {
         get
@@ -49,18 +57,41 @@ internal sealed class LocalChunkMap(DatasetDescription dataset)
         }
     }
 
-    /// <summary>The node has owned every chunk of the range without a break since the stamp was taken.</summary>
-    public bool IsOwnedSince(NodeId owner, ByteRange range, ulong stamp)
+    /// <summary>When the present owner's tenure began, and whether nobody owned the chunk before.</summary>
+    public (ulong Since, bool IsFirst) Tenure(ChunkIndex chunk)
     {
+        lock (_lock)
+            return (_ownerSince[chunk.Value], _ownedFromFirst[(int)chunk.Value]);
+    }
+
+    /// <summary>The chunks that the node owns and serves after another owner, ascending, with the beginnings of its tenures.</summary>
+    public List<(ChunkIndex Chunk, ulong Since)> TakenOver(NodeId owner)
+    {
+        List<(ChunkIndex Chunk, ulong Since)> chunks = [];
+        lock (_lock)
+        {
+            for (int i = 0; i < _entries.Length; i++)
+            {
+                if (_entries[i] is { Phase: ChunkPhase.Active } entry && entry.Owner == owner && !_ownedFromFirst[i])
+                    chunks.Add((entry.Chunk, _ownerSince[i]));
+            }
+        }
+        return chunks;
+    }
+
+    /// <summary>The parts of the range whose chunks the node has owned without a break since the stamp was taken; neighbours in one.</summary>
+    public IReadOnlyList<ByteRange> PartsOwnedSince(NodeId owner, ByteRange range, ulong stamp)
+    {
+        List<ByteRange> parts = [];
         lock (_lock)
         {
             foreach (ChunkIndex chunk in dataset.ChunksOf(range))
             {
-                if (_entries[chunk.Value]?.Owner != owner || _ownerSince[chunk.Value] > stamp)
-                    return false;
+                if (_entries[chunk.Value]?.Owner == owner && _ownerSince[chunk.Value] <= stamp)
+                    parts.AddMerged(dataset.RangeOf(chunk).Intersect(range));
             }
-            return true;
         }
+        return parts;
     }
 }
 
@@ -80,6 +111,30 @@ internal static class DatasetDescriptionExtensions
     {
         long start = (long)chunk.Value << dataset.ChunkLog2;
         return new ByteRange(start, Math.Min(dataset.ChunkBytes, dataset.Size - start));
+    }
+
+    public static ByteRange Intersect(this ByteRange left, ByteRange right)
+    {
+        long start = Math.Max(left.Offset, right.Offset);
+        return new ByteRange(start, Math.Max(0, Math.Min(left.End, right.End) - start));
+    }
+
+    /// <summary>Appends a range to an ascending list, as one with the last when they touch.</summary>
+    public static void AddMerged(this List<ByteRange> ranges, ByteRange range)
+    {
+        if (ranges is [.., var last] && last.End >= range.Offset)
+            ranges[^1] = new ByteRange(last.Offset, Math.Max(last.End, range.End) - last.Offset);
+        else
+            ranges.Add(range);
+    }
+
+    /// <summary>The bytes of ascending chunks; neighbours in one.</summary>
+    public static List<ByteRange> RangesOf(this DatasetDescription dataset, IEnumerable<ChunkIndex> chunks)
+    {
+        List<ByteRange> ranges = [];
+        foreach (ChunkIndex chunk in chunks)
+            ranges.AddMerged(dataset.RangeOf(chunk));
+        return ranges;
     }
 
     /// <summary>The whole pages around a range.</summary>

@@ -66,7 +66,12 @@ internal sealed class NodeGrain(
     public Task<TransactionOutcome> GetOutcomeAsync(TransactionId transaction, DatasetId dataset, ChunkIndex chunk, OutcomeQuestion question) =>
         engine.OutcomeAsync(transaction, dataset, chunk, question);
 
-    public Task SettleAsync(TransactionId transaction, bool commit) => engine.SettleAsync(transaction, commit);
+    public async Task SettleAsync(TransactionId transaction, bool commit)
+    {
+        await engine.SettleAsync(transaction, commit);
+        foreach (LocalDataset dataset in datasets.All)
+            dataset.Owned.EndCommitWhenGone(transaction);
+    }
 
     public async Task<long> SyncChunksAsync(DatasetId dataset, ChunkIndex[] chunks, NodeId source)
     {
@@ -97,11 +102,15 @@ internal sealed class NodeGrain(
     {
         LocalDataset local = await datasets.OpenAsync(dataset, CancellationToken.None);
         CheckRemote(bytes.Length);
+        if (commit.ReleaseGrants)
+            throw new InvalidRequestException("A process without a silo holds no grants to release; leave CommitOptions.ReleaseGrants off.");
         return await committer.WriteAsync(local.Description, offset, bytes, commit, CancellationToken.None);
     }
 
     public Task<bool> RecallAsync(DatasetId dataset, ByteRange range, NodeId owner) =>
-        Task.FromResult(acquirer.Recall(dataset, range, owner));
+        Task.FromResult(acquirer.Recall(dataset, range));
+
+    public Task<GrantInfo[]> ListHeldGrantsAsync(DatasetId dataset, ByteRange[] ranges) => Task.FromResult(acquirer.ListHeld(dataset, ranges));
 
     public Task<NodeStatus> StatAsync() =>
         Task.FromResult(new NodeStatus { Identity = engine.Identity, Statistics = engine.Statistics() });

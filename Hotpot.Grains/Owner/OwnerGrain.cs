@@ -1,3 +1,4 @@
+using Hotpot.Grains.Acquire;
 using Hotpot.Grains.Node;
 using Hotpot.Grains.Placement;
 
@@ -27,10 +28,16 @@ internal sealed class OwnerGrain : Grain, IOwnerGrain
 
     public async Task<PhaseResult> PrepareAsync(PrepareRequest request)
     {
-        if (CheckGrants(request) is { } refusal)
+        OwnedGrants grants = _datasets.Get(_dataset).Owned;
+        if (await grants.BeginCommitAsync(
+                request.Transaction, request.Chunks, request.Ranges, request.GrantTimeout) is { } refusal)
             return refusal;
-        return ToResult(await _engine.PrepareAsync(
+        PhaseResult prepared = ToResult(await _engine.PrepareAsync(
             request.Transaction, _dataset, request.FailOnConflict, request.MinDegree, request.LockTimeout), $"Preparing transaction {request.Transaction} failed");
+        // A transaction that was not prepared will not be: what failed here is refused for ever.
+        if (!prepared.IsOk)
+            grants.EndCommit(request.Transaction);
+        return prepared;
     }
 
     public async Task<PhaseResult> CommitAsync(PrepareRequest request)
@@ -43,10 +50,10 @@ internal sealed class OwnerGrain : Grain, IOwnerGrain
     }
 
     public async Task<PhaseResult> CommitPreparedAsync(TransactionId transaction) =>
-        ToResult(await _engine.CommitAsync(transaction, _dataset), $"Committing transaction {transaction} failed");
+        Ended(transaction, ToResult(await _engine.CommitAsync(transaction, _dataset), $"Committing transaction {transaction} failed"));
 
     public async Task<PhaseResult> AbortAsync(TransactionId transaction) =>
-        ToResult(await _engine.AbortAsync(transaction, _dataset), $"Aborting transaction {transaction} failed");
+        Ended(transaction, ToResult(await _engine.AbortAsync(transaction, _dataset), $"Aborting transaction {transaction} failed"));
 
     public async Task<OutcomeReport> GetOutcomeAsync(TransactionId transaction, ChunkIndex chunk)
     {
@@ -58,6 +65,9 @@ internal sealed class OwnerGrain : Grain, IOwnerGrain
         if (entry.Phase != ChunkPhase.Active)
             throw new BusyException($"Chunk {chunk} of dataset {_dataset} is recovering; try again shortly.");
         TransactionOutcome outcome = await _engine.OutcomeAsync(transaction, _dataset, chunk, OutcomeQuestion.End);
+        // Known before every sharer shows it.
+        if (outcome != TransactionOutcome.Prepared)
+            _datasets.Get(_dataset).Owned.EndCommitWhenGone(transaction);
         return new OutcomeReport
         {
             Outcome = outcome == TransactionOutcome.Unknown ? TransactionOutcome.Aborted : outcome,
@@ -74,8 +84,8 @@ internal sealed class OwnerGrain : Grain, IOwnerGrain
     public Task AcquireAsync(AcquireRequest request, CancellationToken cancellationToken = default) =>
         _datasets.Get(_dataset).Owned.AcquireAsync(request, cancellationToken);
 
-    public Task<bool> ReleaseAsync(GrantHolder holder, ByteRange range) =>
-        Task.FromResult(_datasets.Get(_dataset).Owned.Release(holder, range));
+    public Task<bool> ReleaseAsync(GrantHolder holder, ByteRange range, ulong upToTicket) =>
+        Task.FromResult(_datasets.Get(_dataset).Owned.Release(holder, range, upToTicket));
 
     public Task HolderDiedAsync(NodeId node, Incarnation incarnation)
     {
@@ -85,18 +95,12 @@ internal sealed class OwnerGrain : Grain, IOwnerGrain
 
     public Task<GrantInfo[]> ListGrantsAsync() => Task.FromResult(_datasets.Get(_dataset).Owned.List());
 
-    /// <summary>In a single-writer dataset the ranges that the commit stays inside must be granted to the commit node, by this owner's own books.</summary>
-    private PhaseResult? CheckGrants(PrepareRequest request)
+    /// <summary>What has ended stands in no grant's way any more.</summary>
+    private PhaseResult Ended(TransactionId transaction, PhaseResult result)
     {
-        LocalDataset local = _datasets.Get(_dataset);
-        if (local.Description.Mode != SharingMode.SingleWriter)
-            return null;
-        GrantHolder holder = new() { Node = request.Transaction.Node, Incarnation = request.Transaction.Incarnation };
-        return request.Ranges.Length > 0 && local.Owned.AreHeldExclusively(holder, request.Ranges)
-            ? null
-            : PhaseResult.Failed(
-                HotpotStatus.NotAcquired,
-                $"Dataset '{local.Description.Name}' has a single writer and node {holder.Node} does not hold the grant for its pages any more; acquire them again and repeat the commit.");
+        if (result.IsOk)
+            _datasets.Get(_dataset).Owned.EndCommit(transaction);
+        return result;
     }
 
     private static PhaseResult ToResult(Completion completion, string what) => completion.Succeeded

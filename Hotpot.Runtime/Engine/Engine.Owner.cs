@@ -25,6 +25,12 @@ public sealed unsafe partial class Engine
         return Started(operation, task, status, null);
     }
 
+    /// <summary>The pages that a transaction changes on this node as their owner, ascending, neighbours in one; none when it is not known here (any more).</summary>
+    public unsafe ByteRange[] StagedPages(TransactionId transaction, DatasetId dataset) => NativeList.Read<ByteRange, ByteRange>(
+        (first, count) => OwnerInterop.Pages(_handle, HpTransactionId.From(transaction), dataset.Value, first, count),
+        range => range,
+        $"The pages of transaction {transaction} could not be listed");
+
     /// <summary>
     /// Applies a prepared transaction here and everywhere its pages are held. Completes when every sharer shows it, with
     /// the number of nodes that hold it durably.

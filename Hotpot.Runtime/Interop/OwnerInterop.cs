@@ -9,6 +9,9 @@ internal static partial class OwnerInterop
     [LibraryImport(Libhotpot.Name, EntryPoint = "hp_owner_prepare")]
     public static partial int Prepare(EngineHandle engine, HpTransactionId transaction, ulong dataset, uint flags, uint minDegree, uint timeoutMs, ulong token);
 
+    [LibraryImport(Libhotpot.Name, EntryPoint = "hp_owner_pages")]
+    public static unsafe partial int Pages(EngineHandle engine, HpTransactionId transaction, ulong dataset, ByteRange* pages, uint* count);
+
     [LibraryImport(Libhotpot.Name, EntryPoint = "hp_owner_commit")]
     public static partial int Commit(EngineHandle engine, HpTransactionId transaction, ulong dataset, ulong token);
 

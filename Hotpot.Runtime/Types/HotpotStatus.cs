@@ -46,4 +46,5 @@ public enum HotpotStatus
     NoSiloHere = 107,
     Configuration = 108,
     OutcomeUnknown = 109,
+    UpgradeConflict = 110,
 }

@@ -57,6 +57,35 @@ public interface IProbeGrain : IGrainWithStringKey
     [Alias("AcquireTwice")]
     Task AcquireTwiceAsync(string dataset);
 
+    /// <summary>Begins to acquire and returns; the grant, once it is there, is kept until <see cref="ReleaseAsync"/>.</summary>
+    [Alias("StartAcquiring")]
+    Task StartAcquiringAsync(string dataset, long offset, long length);
+
+    /// <summary>The acquisition that was begun has been granted; an error of it is thrown.</summary>
+    [Alias("HasGrant")]
+    Task<bool> HasGrantAsync(string dataset, long offset);
+
+    [Alias("Release")]
+    Task ReleaseAsync(string dataset, long offset);
+
+    /// <summary>Begins to add one so many times, each in a commit of its own, under the grant that this node holds, and returns.</summary>
+    [Alias("StartAdding")]
+    Task StartAddingAsync(string dataset, long offset, int times);
+
+    /// <summary>How many of these were acknowledged so far; an error that ended them is thrown.</summary>
+    [Alias("GetAdded")]
+    Task<int> GetAddedAsync(string dataset, long offset);
+
+    /// <summary>Stores one new number at all offsets and commits them together, so many times.</summary>
+    [Alias("Stamp")]
+    [ResponseTimeout("00:02:00")]
+    Task StampAsync(string dataset, long[] offsets, long first, int times);
+
+    /// <summary>Reads the whole range consistently, so many times; returns the numbers at the offsets, picture by picture.</summary>
+    [Alias("ReadPictures")]
+    [ResponseTimeout("00:02:00")]
+    Task<long[][]> ReadPicturesAsync(string dataset, long[] offsets, int times);
+
     [Alias("Meet")]
     [ResponseTimeout("00:02:00")]
     Task MeetAsync(string barrier, int participants, int times);

@@ -18,9 +18,26 @@ internal sealed class Mappings(IHotpot hotpot)
         })).Value;
 }
 
+/// <summary>What goes on in this process after the call that began it has returned, by dataset and offset.</summary>
+internal sealed class Background
+{
+    public ConcurrentDictionary<(string Dataset, long Offset), Task<IGrant>> Grants { get; } = [];
+
+    public ConcurrentDictionary<(string Dataset, long Offset), Adding> Adding { get; } = [];
+}
+
+internal sealed class Adding
+{
+    // Written by the adding task only.
+    public volatile int Acknowledged;
+
+    // Written once, by the call that began it.
+    public Task Task { get; set; } = Task.CompletedTask;
+}
+
 [OnNode]
 [Reentrant]
-internal sealed partial class ProbeGrain(IHotpot hotpot, Mappings mappings) : Grain, IProbeGrain
+internal sealed partial class ProbeGrain(IHotpot hotpot, Mappings mappings, Background background) : Grain, IProbeGrain
 {
     public async Task<CommitResult> StoreAndCommitAsync(string dataset, Store[] stores, CommitOptions options)
     {
@@ -152,6 +169,79 @@ internal sealed partial class ProbeGrain(IHotpot hotpot, Mappings mappings) : Gr
         (Dataset opened, _) = await mappings.OpenAsync(dataset);
         await using IGrant grant = await opened.AcquireAsync(new ByteRange(0, 4096));
         await hotpot.Barrier(barrier, participants: 2).ArriveAndWaitAsync(TimeSpan.FromMinutes(1));
+    }
+
+    public async Task StartAcquiringAsync(string dataset, long offset, long length)
+    {
+        (Dataset opened, _) = await mappings.OpenAsync(dataset);
+        background.Grants[(dataset, offset)] = Task.Run(() => opened.AcquireAsync(new ByteRange(offset, length), TimeSpan.FromMinutes(2)));
+    }
+
+    public async Task<bool> HasGrantAsync(string dataset, long offset)
+    {
+        Task<IGrant> acquiring = background.Grants[(dataset, offset)];
+        if (acquiring.IsCompleted)
+            await acquiring;
+        return acquiring.IsCompleted;
+    }
+
+    public async Task ReleaseAsync(string dataset, long offset)
+    {
+        background.Grants.TryRemove((dataset, offset), out Task<IGrant>? held);
+        await (await held!).DisposeAsync();
+    }
+
+    public async Task StartAddingAsync(string dataset, long offset, int times)
+    {
+        (Dataset opened, Mapping mapping) = await mappings.OpenAsync(dataset);
+        Adding adding = background.Adding[(dataset, offset)] = new Adding();
+        CommitOptions options = new() { MinDegree = 1, Timeout = TimeSpan.FromMinutes(1) };
+        adding.Task = Task.Run(async () =>
+        {
+            for (int i = 0; i < times; i++)
+            {
+                mapping.Ref<long>(offset)++;
+                await opened.CommitAsync(new ByteRange(offset, sizeof(long)), options);
+                adding.Acknowledged = i + 1;
+            }
+        });
+    }
+
+    public async Task<int> GetAddedAsync(string dataset, long offset)
+    {
+        Adding adding = background.Adding[(dataset, offset)];
+        if (adding.Task.IsCompleted)
+            await adding.Task;
+        return adding.Acknowledged;
+    }
+
+    public async Task StampAsync(string dataset, long[] offsets, long first, int times)
+    {
+        (Dataset opened, Mapping mapping) = await mappings.OpenAsync(dataset);
+        CommitOptions options = new() { Timeout = TimeSpan.FromMinutes(1) };
+        ByteRange[] ranges = [.. offsets.Select(offset => new ByteRange(offset, sizeof(long)))];
+        for (long value = first; value < first + times; value++)
+        {
+            await Task.Run(() =>
+            {
+                foreach (long offset in offsets)
+                    mapping.Ref<long>(offset) = value;
+            });
+            await opened.CommitAsync(ranges, options);
+        }
+    }
+
+    public async Task<long[][]> ReadPicturesAsync(string dataset, long[] offsets, int times)
+    {
+        Dataset opened = await hotpot.OpenAsync(dataset);
+        byte[] bytes = new byte[offsets.Max() - offsets.Min() + sizeof(long)];
+        long[][] pictures = new long[times][];
+        for (int i = 0; i < times; i++)
+        {
+            await opened.ReadConsistentAsync(offsets.Min(), bytes, TimeSpan.FromMinutes(1));
+            pictures[i] = [.. offsets.Select(offset => BitConverter.ToInt64(bytes, (int)(offset - offsets.Min())))];
+        }
+        return pictures;
     }
 
     public async Task AcquireTwiceAsync(string dataset)

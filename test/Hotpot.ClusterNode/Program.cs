@@ -14,6 +14,7 @@ builder.Logging.ClearProviders();
 builder.Logging.AddSimpleConsole(console => console.SingleLine = true);
 builder.Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
 builder.Services.AddSingleton<Mappings>();
+builder.Services.AddSingleton<Background>();
 HotpotOptions options = new();
 builder.Configuration.GetSection(HotpotOptions.Section).Bind(options);
 builder.UseOrleans(silo => silo.UseHotpotClustering(options).AddHotpot());

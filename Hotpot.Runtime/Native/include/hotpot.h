@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 #define HP_API __attribute__((visibility("default")))
-#define HP_ABI_VERSION 3u
+#define HP_ABI_VERSION 4u
 #define HP_PAGE_SIZE 4096u
 #define HP_MAX_DEGREE 8u
 #define HP_MAX_NODES 64u /* a sharer set is one 64-bit word */
@@ -241,6 +241,8 @@ HP_API void hp_tx_destroy(hp_engine *engine, hp_tx *tx);
  * HP_E_NOT_FOUND (never staged here: refused from now on), HP_E_STALE_EPOCH, HP_E_DISK_FULL, HP_E_POISONED.
  * Idempotent: preparing a prepared transaction completes with OK. */
 HP_API int32_t hp_owner_prepare(hp_engine *engine, hp_txid tx, uint64_t dataset, uint32_t flags, uint32_t min_degree, uint32_t timeout_ms, uint64_t token);
+/* The pages that a staged or later transaction changes here, ascending, neighbours in one. None when it is not known here. *count in: room, out: needed. */
+HP_API int32_t hp_owner_pages(hp_engine *engine, hp_txid tx, uint64_t dataset, hp_range *out, uint32_t *count);
 /* ASYNC. Applies a prepared transaction here and everywhere its pages are held, then unlocks. Completes when every sharer shows it; degree = nodes
  * that hold it durably. Idempotent. */
 HP_API int32_t hp_owner_commit(hp_engine *engine, hp_txid tx, uint64_t dataset, uint64_t token);

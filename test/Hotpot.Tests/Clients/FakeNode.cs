@@ -62,6 +62,9 @@ internal sealed class FakeNode(Engine engine) : IHotpotNode, ICommitter, IAcquir
 
     private sealed record Grant(DatasetId Dataset, ByteRange Range, AcquireMode Mode) : IGrant
     {
+        public Task UpgradeAsync(TimeSpan timeout, CancellationToken cancellationToken) =>
+            throw new NotSupportedException("No test of the client upgrades a grant.");
+
         public ValueTask DisposeAsync() => ValueTask.CompletedTask;
     }
 }

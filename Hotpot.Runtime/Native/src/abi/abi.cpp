@@ -215,6 +215,10 @@ void hp_tx_destroy(hp_engine* e, hp_tx* tx) {
 int32_t hp_owner_prepare(hp_engine* e, hp_txid tx, uint64_t dataset, uint32_t flags, uint32_t min_degree, uint32_t timeout_ms, uint64_t token) {
   return Guard(nullptr, [&] { return e->engine->Call([&] { return e->engine->Prepare(Key(e, tx, dataset), flags, min_degree, timeout_ms, token); }); });
 }
+int32_t hp_owner_pages(hp_engine* e, hp_txid tx, uint64_t dataset, hp_range* out, uint32_t* count) {
+  if (!count || (*count > 0 && !out)) return HP_E_INVALID;
+  return CopyOut(e->engine->Call([&] { return e->engine->OwnedPages(Key(e, tx, dataset)); }), out, count);
+}
 int32_t hp_owner_commit(hp_engine* e, hp_txid tx, uint64_t dataset, uint64_t token) {
   return Guard(nullptr, [&] { return e->engine->Call([&] { return e->engine->Commit(Key(e, tx, dataset), token); }); });
 }

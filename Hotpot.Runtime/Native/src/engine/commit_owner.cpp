@@ -76,6 +76,22 @@ hp_status Engine::CheckParts(Dataset& ds, const OwnedTx& tx) const {
   return HP_OK;
 }
 
+std::vector<hp_range> Engine::OwnedPages(TxKey key) const {
+  std::vector<hp_range> out;
+  auto it = owned_.find(key);
+  auto found = datasets_.find(key.dataset);  // what was only staged may outlive its dataset
+  if (it == owned_.end() || found == datasets_.end()) return out;
+  for (const ParsedPart& part : it->second.record.parts())
+    for (const ParsedPage& page : part.pages) {
+      uint64_t offset = found->second->PageOf(part.chunk, page.page) * kPageSize;
+      if (!out.empty() && out.back().offset + out.back().length == offset)
+        out.back().length += kPageSize;
+      else
+        out.push_back({offset, kPageSize});
+    }
+  return out;
+}
+
 Status Engine::Prepare(TxKey key, uint32_t flags, uint32_t min_degree, uint32_t timeout_ms, uint64_t token) {
   if (auto known = known_.find(key.Whole()); known != known_.end()) {
     Complete(token, known->second.outcome == Outcome::kCommitted ? HP_OK : HP_E_REFUSED, known->second.degree);

@@ -234,6 +234,8 @@ class Engine final : public FabricEvents {
   Status Stage(const Transaction& tx, DatasetId id, NodeId owner, uint64_t token);
   void Release(Transaction& tx);  // once, when the caller is through with it, whatever became of it
 
+  // Ascending, neighbours in one; none when the transaction is not known here.
+  std::vector<hp_range> OwnedPages(TxKey key) const;
   Status Prepare(TxKey key, uint32_t flags, uint32_t min_degree, uint32_t timeout_ms, uint64_t token);
   Status Commit(TxKey key, uint64_t token);
   Status Abort(TxKey key, uint64_t token);

@@ -201,6 +201,32 @@ internal sealed class FakeEngine : INodeEngine
         return new Completion(status, degree, 0);
     }
 
+    public ByteRange[] StagedPages(TransactionId transaction, DatasetId dataset)
+    {
+        lock (_fabric.Turn)
+        {
+            FakeRecord? record = _staged.GetValueOrDefault((transaction, dataset));
+            if (_owned.Contains((transaction, dataset)))
+                record = _disk.Pending[(transaction, dataset, Self)];
+            if (!IsAlive || record is null)
+                return [];
+            // Only what is written to: chunks of these tests are a page or more.
+            long chunkBytes = _disk.Datasets[dataset].ChunkBytes;
+            return
+            [
+                .. record.Parts.SelectMany(part => part.Writes.SelectMany(write =>
+                        Pages(part.Chunk.Value * chunkBytes + write.Offset, write.Bytes.Length)))
+                    .Distinct().Order().Select(page => new ByteRange(page * Limits.PageBytes, Limits.PageBytes)),
+            ];
+        }
+
+        static IEnumerable<long> Pages(long offset, int length)
+        {
+            for (long page = offset / Limits.PageBytes; page * Limits.PageBytes < offset + length; page++)
+                yield return page;
+        }
+    }
+
     public async ValueTask<Completion> CommitAsync(TransactionId transaction, DatasetId dataset)
     {
         await _fabric.AtPoint("commit.before", Self);
@@ -248,8 +274,9 @@ internal sealed class FakeEngine : INodeEngine
             var key = (transaction, dataset);
             if (!IsAlive)
                 return new(Failed(HotpotStatus.Closed));
-            if (_disk.Outcomes.TryGetValue(key, out TransactionOutcome known))
+            if (!_owned.Contains(key) && _disk.Outcomes.TryGetValue(key, out TransactionOutcome known))
                 return new(known == TransactionOutcome.Committed ? Failed(HotpotStatus.Invalid) : Done(0));
+            // What is prepared here is dropped, even if another owner's abort was heard of first: the outcome is the transaction's, the locks are this owner's.
             if (_owned.Remove(key))
             {
                 FakeRecord record = _disk.Pending[(transaction, dataset, Self)];

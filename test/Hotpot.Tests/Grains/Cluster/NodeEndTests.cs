@@ -52,12 +52,13 @@ public sealed class NodeEndTests
     public async Task WhoeverWaitsInAFencedSiloIsToldWhatToDo()
     {
         await using HotpotCluster cluster = await HotpotCluster.StartAsync(A, B);
-        DatasetDescription dataset = await cluster.CreateAsync("graph", degree: 2, chunks: 1);
-        await cluster.Committer(B).WriteAsync(dataset, 0, new byte[] { 1 }, Options, default);
+        DatasetDescription dataset = await cluster.CreateAsync("graph", degree: 2, chunks: 2);
+        await cluster.Committer(B).WriteAsync(dataset, 0, new byte[dataset.Size], Options, default);
         IHotpotNode fenced = cluster.Service<IHotpotNode>(A);
         await using IGrant held = await cluster.Service<IHotpotNode>(B).Acquirer.AcquireAsync(dataset, FirstPage, AcquireMode.Exclusive, Long, default);
         Task<IGrant> acquiring = fenced.Acquirer.AcquireAsync(dataset, FirstPage, AcquireMode.Exclusive, Long, default);
-        Task committing = await StickAsync(cluster, () => cluster.Committer(A).WriteAsync(dataset, 0, new byte[] { 2 }, Options, default));
+        // Not under the grant, for which a commit would wait before it is prepared.
+        Task committing = await StickAsync(cluster, () => cluster.Committer(A).WriteAsync(dataset, FirstPage.End, new byte[] { 2 }, Options, default));
         Assert.False(acquiring.IsCompleted);
 
         cluster.Service<NodeLifetime>(A).Fence();
