@@ -55,6 +55,71 @@ public sealed class DurabilityTests
             await AssertHoldsAsync(cluster, dataset, node, expected);
     }
 
+    /// <summary>
+    /// Every node is stopped and started again in turn while clients commit all the time. Each commit that succeeds has its full degree, and commits succeed while a node is
+    /// away; one that fails says so. In the end every acknowledged number is in its place on every node.
+    /// </summary>
+    [Fact]
+    public async Task ARollingRestartUnderLoadLosesNothingAndNeverClaimsCopiesThatAreNotThere()
+    {
+        await using TestCluster cluster = await TestCluster.StartAsync(3);
+        Dataset dataset = await cluster.CreateAsync("rolling", 16 << 20, degree: 2);
+        using CancellationTokenSource done = new();
+        int acknowledged = 0;
+        Task<List<long>>[] writers = [.. Enumerable.Range(0, 3).Select(writer => Task.Run(() => WriteAsync(writer)))];
+        await cluster.EventuallyAsync(() => Task.FromResult(Volatile.Read(ref acknowledged) > 20), "commits succeed");
+        for (int node = 0; node < 3; node++)
+        {
+            cluster.Nodes[node].Terminate();
+            await cluster.Nodes[node].WaitForExitAsync();
+            Assert.Equal(0, cluster.Nodes[node].ExitCode);
+            int before = Volatile.Read(ref acknowledged);
+            await cluster.EventuallyAsync(() => Task.FromResult(Volatile.Read(ref acknowledged) > before + 10), $"commits succeed without node {node}");
+            await cluster.RestartAsync(node);
+            await cluster.WaitUntilHealthyAsync(dataset);
+        }
+        await done.CancelAsync();
+        List<long>[] written = await Task.WhenAll(writers);
+        await cluster.WaitUntilHealthyAsync(dataset);
+        for (int reader = 0; reader < 3; reader++)
+        {
+            INodeGrain grain = cluster.Grains.NodeGrain(cluster.Nodes[reader].Id);
+            byte[] found = await cluster.RetryAsync(() => grain.ReadAllAsync(dataset, 0, dataset.Size), $"node {reader} can read everything");
+            for (int writer = 0; writer < 3; writer++)
+            {
+                foreach (long number in written[writer])
+                    Assert.Equal(number, BitConverter.ToInt64(found, (int)PlaceOf(writer, number)));
+            }
+        }
+
+        // Each number has a place of its own, so one whose answer was lost may commit whenever it likes.
+        async Task<List<long>> WriteAsync(int writer)
+        {
+            List<long> numbers = [];
+            int through = writer;
+            using PeriodicTimer pause = new(TimeSpan.FromMilliseconds(20));
+            for (long number = 1; !done.IsCancellationRequested; number++)
+            {
+                try
+                {
+                    CommitResult result = await cluster.Grains.NodeGrain(cluster.Nodes[through].Id).WriteAsync(
+                        dataset.Id, PlaceOf(writer, number), BitConverter.GetBytes(number), new CommitOptions { Timeout = TimeSpan.FromSeconds(15) });
+                    Assert.Equal(2, result.Degree);
+                    numbers.Add(number);
+                    Interlocked.Increment(ref acknowledged);
+                }
+                catch (Exception failure) when (failure is HotpotException or OrleansException or TimeoutException)
+                {
+                    through = (through + 1) % 3;
+                }
+                await pause.WaitForNextTickAsync();
+            }
+            return numbers;
+        }
+
+        static long PlaceOf(int writer, long number) => number % 4 * (4L << 20) + writer * (1L << 20) + number * sizeof(long);
+    }
+
     [Fact]
     public async Task ANodeThatLostItsDataDirectoryIsFilledAgain()
     {
