@@ -182,6 +182,9 @@ Task<Unit> ConcludeOne(World& world, Life& life, TxId tx, Participant participan
   co_return Unit{};
 }
 
+// Committer.ForgetDelay: longer than a node takes to be declared dead and to come back, as in the product; nothing else says that no replica needs it any more.
+constexpr Duration kForgetDelay = 3s;
+
 Task<Unit> ForgetAll(World& world, Life& life, TxId tx, std::vector<Participant> participants, Duration delay) {
   if (delay > 0ns) co_await life.For(delay);
   for (const Participant& participant : participants) {
@@ -212,8 +215,7 @@ Task<CommitEnd> ConcludeAll(std::shared_ptr<Work> work, TxId tx, std::vector<Par
   // One may have aborted and then, its owner gone, been committed by recovery: then it is committed. Whether it is whole the scenario sees by its bytes.
   bool any = false;
   for (const auto& ending : all->endings) any |= ending->committed;
-  // Sixty seconds there; here as long as nobody's log is still waiting.
-  if (any) Spawn(ForgetAll(world, life, tx, participants, 500ms));
+  if (any) Spawn(ForgetAll(world, life, tx, participants, kForgetDelay));
   co_return any ? CommitEnd::kCommitted : CommitEnd::kFailed;
 }
 
@@ -344,7 +346,7 @@ Task<Attempt> RunAttempt(std::shared_ptr<Work> work) {
       co_return Attempt{Action::kProceed, end};
     }
     if (action == Action::kProceed) {
-      Spawn(ForgetAll(world, life, tx->id, participants, 500ms));
+      Spawn(ForgetAll(world, life, tx->id, participants, kForgetDelay));
       co_return Attempt{Action::kProceed, CommitEnd::kCommitted};
     }
     ConcludeInBackground(work, tx->id, participant);

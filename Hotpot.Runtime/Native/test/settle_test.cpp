@@ -243,6 +243,20 @@ TEST_F(Settling, AnAbortOfWhatIsNotKnownSaysSo) {
   EXPECT_EQ(c_[2].Wait(token).status, HP_E_NOT_FOUND);
 }
 
+TEST_F(Settling, AnAbortReachesTheNextLifeOfAReplicaThatWasDeclaredDead) {
+  uint64_t incarnation = c_[2].info().incarnation;
+  c_[2].Crash();
+  hp_peer_remove(c_[1].engine(), c_[2].id(), incarnation);
+  uint64_t token = c_[1].NextToken();
+  ASSERT_EQ(hp_owner_abort(c_[1].engine(), tx_.id(), kDataset, token), HP_OK);
+  EXPECT_FALSE(c_[1].Arrives(token, 100ms));
+  c_[2].Start();
+  c_.Connect();
+  c_.Open(c_[2]);
+  EXPECT_EQ(c_[1].Wait(token).status, HP_OK);
+  EXPECT_EQ(Ask(2, HP_ASK_LOOK), HP_OUTCOME_ABORTED);
+}
+
 // It may be the only one that returns from the next crash, and would commit what it holds.
 TEST_F(Settling, AFailureIsNotToldWhileAReplicaIsCutOff) {
   c_[2].Stop();

@@ -174,6 +174,15 @@ void Engine::MarkOutcome(TxKey key, bool commit) {
 void Engine::RetryMarkers() {
   (void)PayMarkers();  // still full, or poisoned: nothing is decided by it
   for (auto [peer, key] : std::exchange(owed_applies_, {})) ApplyFor(peer, key);
+  std::erase_if(owed_drops_, [&](TxKey key) {
+    auto it = pending_.find(key);
+    auto ds = datasets_.find(key.dataset);
+    if (it == pending_.end() || ds == datasets_.end()) return true;
+    const auto& parts = it->second.record.parts();
+    // Where this node has become a replica again its synchronisation, or recovery, sees to it.
+    if (std::any_of(parts.begin(), parts.end(), [&](const ParsedPart& part) { return ds->second->At(part.chunk).held; })) return true;
+    return DropPending(key).ok();
+  });
 }
 
 // An owner that aborted may still wait to hear that the record is gone.

@@ -460,6 +460,7 @@ class Engine final : public FabricEvents {
   };
   static constexpr Lsn kNeverDurable{~uint64_t{0}};
   std::deque<OwedMarker> owed_markers_;  // decided and shown here, and the log was full when it should have said so
+  std::vector<TxKey> owed_drops_;  // pending for chunks that others hold now, and the log was full when it should have said so
   std::vector<std::pair<NodeId, TxKey>> owed_applies_;  // told to apply by an owner, and the log was full
   std::vector<OutcomeAck> outcome_acks_;  // APPLIED and ABORTED answers that wait for their marker to be durable
   struct Known {

@@ -131,7 +131,7 @@ bool Engine::Step() {
 }
 
 bool Engine::Waiting() const {
-  if (!owed_markers_.empty() || !owed_applies_.empty() || !retries_.empty() || !fetches_.empty() || !prepare_queue_.empty()) return true;
+  if (!owed_markers_.empty() || !owed_applies_.empty() || !owed_drops_.empty() || !retries_.empty() || !fetches_.empty() || !prepare_queue_.empty()) return true;
   if (!syncs_out_.empty() || checkpoint_ || OverBudget()) return true;
   for (const auto& [id, ds] : datasets_)
     if (!ds->faults.empty()) return true;
@@ -239,7 +239,7 @@ void Engine::Tick(TimePoint now) {
   }
   if (!syncs_out_.empty()) ServeSyncs();
   if (!prepare_queue_.empty()) TryPrepareQueue();
-  if (!owed_markers_.empty() || !owed_applies_.empty()) RetryMarkers();
+  if (!owed_markers_.empty() || !owed_applies_.empty() || !owed_drops_.empty()) RetryMarkers();
   CheckpointStep();
 }
 
@@ -387,6 +387,9 @@ void Engine::OnPeerUp(NodeId node, Incarnation incarnation) {
       if (chunk->config.owner == node && !chunk->held) DropCached(*ds, *chunk);
     }
   }
+  // An abort waits for every replica that counts, also for one that was declared dead and comes back: its next life has yet to refuse the record.
+  for (const auto& [key, tx] : owned_)
+    if (tx.state == TxState::kAborting && tx.waiting.contains(node)) p->unacked.try_emplace(key, false);
   for (auto& [key, apply] : p->unacked) {
     MessageBody body;
     Writer(&body).Put(ToWire(key));

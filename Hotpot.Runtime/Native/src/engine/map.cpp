@@ -225,7 +225,10 @@ Status Engine::Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config) {
       if (key.dataset == ds.id && std::none_of(parts.begin(), parts.end(), [&](const ParsedPart& part) { return ds.At(part.chunk).held; })) gone.push_back(key);
     }
     for (TxKey key : gone)
-      if (Status s = DropPending(key); !s.ok()) std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());  // kept then, which loses nothing
+      if (Status s = DropPending(key); !s.ok()) {
+        std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
+        owed_drops_.push_back(key);  // the log is full
+      }
   }
   chunk.pages.ForEachTouched([](Page& p) { p.sharers = 0; });  // every other node drops what it cached when it learns of this epoch
   if (was_held || chunk.held) return LogChunk(ds, chunk);
