@@ -49,11 +49,6 @@ public interface IProbeGrain : IGrainWithStringKey
     [ResponseTimeout("00:02:00")]
     Task HoldGrantAsync(string dataset, long offset, long length, Store[] stores);
 
-    /// <summary>Acquires the first page, and releases it when another has come to the barrier.</summary>
-    [Alias("HoldGrantUntil")]
-    [ResponseTimeout("00:02:00")]
-    Task HoldGrantUntilAsync(string dataset, string barrier);
-
     [Alias("AcquireTwice")]
     Task AcquireTwiceAsync(string dataset);
 

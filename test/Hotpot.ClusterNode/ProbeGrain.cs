@@ -164,13 +164,6 @@ internal sealed partial class ProbeGrain(IHotpot hotpot, Mappings mappings, Back
         await opened.CommitAsync(new ByteRange(offset, length));
     }
 
-    public async Task HoldGrantUntilAsync(string dataset, string barrier)
-    {
-        (Dataset opened, _) = await mappings.OpenAsync(dataset);
-        await using IGrant grant = await opened.AcquireAsync(new ByteRange(0, 4096));
-        await hotpot.Barrier(barrier, participants: 2).ArriveAndWaitAsync(TimeSpan.FromMinutes(1));
-    }
-
     public async Task StartAcquiringAsync(string dataset, long offset, long length)
     {
         (Dataset opened, _) = await mappings.OpenAsync(dataset);
