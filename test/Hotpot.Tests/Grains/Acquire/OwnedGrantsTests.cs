@@ -161,7 +161,7 @@ public sealed class OwnedGrantsTests
         _holders.OnRecall = (_, _) => false;
         _holders.OnList = () => Task.FromResult<GrantInfo[]>(
             [new GrantInfo { Holder = Holder(B), Range = new ByteRange(100, 8192), Mode = AcquireMode.Exclusive, Ticket = 7 }]);
-        await HotpotCluster.UntilAsync("the owner knows its grants", async () =>
+        await Eventually.UntilAsync("the owner knows its grants", async () =>
         {
             try
             {

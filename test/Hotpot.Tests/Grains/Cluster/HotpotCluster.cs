@@ -151,31 +151,7 @@ internal sealed class HotpotCluster : IAsyncDisposable
     }
 
     /// <summary>Tries again after errors that pass, until the condition holds; the pauses only keep the tries from spinning.</summary>
-    public static async Task UntilAsync(string what, Func<Task<bool>> condition)
-    {
-        using CancellationTokenSource patience = new(Patience);
-        string last = "the condition did not hold";
-        while (true)
-        {
-            try
-            {
-                if (await condition())
-                    return;
-            }
-            catch (Exception error) when (error is OrleansException or HotpotException or TimeoutException)
-            {
-                last = $"{error.GetType().Name}: {error.Message}";
-            }
-            try
-            {
-                await Task.Delay(20, patience.Token);
-            }
-            catch (OperationCanceledException)
-            {
-                throw new TimeoutException($"Waited {Patience} until {what}; {last}.");
-            }
-        }
-    }
+    public static Task UntilAsync(string what, Func<Task<bool>> condition) => Eventually.UntilAsync(what, condition);
 
     public async ValueTask DisposeAsync()
     {
