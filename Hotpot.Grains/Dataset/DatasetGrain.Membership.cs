@@ -132,6 +132,9 @@ internal sealed partial class DatasetGrain
                     return;
                 continue;
             }
+            // Nobody answers a silo that was declared dead.
+            if (lifetime.IsFenced)
+                throw lifetime.Refusal();
             ClusterNodes nodes = await cluster.RefreshAsync(CancellationToken.None);
             foreach (NodeId node in asked.Where((node, i) => !answered[i] && nodes.IsGone(node)))
                 dead[node] = state.State.Members.Single(member => member.Node == node);
