@@ -2,6 +2,7 @@ using Hotpot.Grains.Acquire;
 using Hotpot.Grains.Commit;
 using Hotpot.Grains.Membership;
 using Hotpot.Grains.Node;
+using Hotpot.Grains.Owner;
 using Hotpot.Grains.Placement;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -31,6 +32,7 @@ public static class HotpotGrainsExtensions
         services.TryAddSingleton(provider => new Acquirer(
             provider.GetRequiredService<INodeEngine>().Identity, provider.GetRequiredService<IGrainFactory>(),
             provider.GetRequiredService<DatasetRegistry>(), provider.GetRequiredService<NodeLifetime>(), provider.GetRequiredService<TimeProvider>()));
+        services.TryAddSingleton<OwnerCommits>();
         services.TryAddSingleton<Committer>();
         services.TryAddSingleton<ICommitter>(provider => provider.GetRequiredService<Committer>());
         services.TryAddSingleton<HotpotNode>();

@@ -40,7 +40,7 @@ internal sealed class StoresWork(IReadOnlyList<(LocalDataset Dataset, ByteRange[
     // Written by Collect, read by DeclaredRanges after it, both by the one commit that owns this.
     private readonly Dictionary<DatasetId, ByteRange[]> _declared = [];
 
-    public override IReadOnlyList<LocalDataset> Datasets => [.. scopes.Select(scope => scope.Dataset)];
+    public override IReadOnlyList<LocalDataset> Datasets { get; } = [.. scopes.Select(scope => scope.Dataset)];
 
     public override long Collect(INodeEngine engine, INodeTransaction transaction)
     {
@@ -105,7 +105,7 @@ internal sealed class BytesWork(LocalDataset dataset, long offset, ReadOnlyMemor
 {
     private readonly ByteRange _range = new(offset, bytes.Length);
 
-    public override IReadOnlyList<LocalDataset> Datasets => [dataset];
+    public override IReadOnlyList<LocalDataset> Datasets { get; } = [dataset];
 
     public override long Collect(INodeEngine engine, INodeTransaction transaction)
     {

@@ -94,24 +94,30 @@ internal sealed partial class Committer
     /// </summary>
     private async Task<Ending> ConcludeAsync(TransactionId transaction, Participant participant, bool commit)
     {
-        NodeId owner = participant.Owner;
+        NodeId at = participant.Owner;
         ChunkIndex chunk = participant.Chunks[0];
         TimeSpan pause = FirstPause;
         while (true)
         {
-            if (!owner.IsNone)
+            if (!at.IsNone)
             {
-                IOwnerGrain grain = grains.OwnerGrain(participant.Dataset, owner);
-                PhaseResult result = await CallAsync(() => commit ? grain.CommitPreparedAsync(transaction) : grain.AbortAsync(transaction));
+                IOwnerGrain grain = grains.OwnerGrain(participant.Dataset, at);
+                PhaseResult result = await CallAsync(() => (commit, IsHere(at)) switch
+                {
+                    (true, true) => owner.CommitPreparedAsync(participant.Dataset, transaction),
+                    (true, false) => grain.CommitPreparedAsync(transaction),
+                    (false, true) => owner.AbortAsync(participant.Dataset, transaction),
+                    (false, false) => grain.AbortAsync(transaction),
+                });
                 if (result.IsOk)
                     return new Ending(commit, result.Degree);
                 if (await AskAsync(grain, transaction, chunk) is { } ending)
                     return ending;
-                LogUnresolved(transaction, owner, result.Status);
+                LogUnresolved(transaction, at, result.Status);
             }
             await Task.Delay(pause, time, lifetime.Ending);
             pause = pause * 2 < LongestPause ? pause * 2 : LongestPause;
-            owner = await FindOwnerAsync(participant.Dataset, chunk);
+            at = await FindOwnerAsync(participant.Dataset, chunk);
         }
     }
 
@@ -179,7 +185,10 @@ internal sealed partial class Committer
         {
             try
             {
-                await grains.OwnerGrain(participant.Dataset, participant.Owner).ForgetAsync(transaction);
+                if (IsHere(participant.Owner))
+                    engine.Forget(transaction, participant.Dataset);
+                else
+                    await grains.OwnerGrain(participant.Dataset, participant.Owner).ForgetAsync(transaction);
             }
             catch (Exception error) when (TransientErrors.IsLostAnswer(error) || error is HotpotException)
             {

@@ -10,7 +10,9 @@ internal sealed partial class Committer
     {
         Completion[] staged;
         using (HotpotDiagnostics.BeginCommitPhase(CommitPhase.Stage))
-            staged = await Task.WhenAll(participants.Select(participant => transaction.StageAsync(participant.Dataset, participant.Owner).AsTask()));
+            staged = participants.Length == 1
+                ? [await transaction.StageAsync(participants[0].Dataset, participants[0].Owner)]
+                : await Task.WhenAll(participants.Select(participant => transaction.StageAsync(participant.Dataset, participant.Owner).AsTask()));
         int failed = Array.FindIndex(staged, completion => !completion.Succeeded);
         if (failed < 0)
             return null;
@@ -47,6 +49,8 @@ internal sealed partial class Committer
     private static ByteRange[] Inside(ByteRange[] declared, List<ByteRange> chunks) =>
         [.. declared.SelectMany(range => chunks.Where(range.Overlaps).Select(chunk => chunk.Intersect(range)))];
 
+    private bool IsHere(NodeId node) => node == engine.Identity.Node;
+
     private bool DegreePossible(PrepareRequest request) => cluster.Current.Live.Count >= request.MinDegree;
 
     /// <summary>How an attempt that reached its owners ended: committed, with a degree for each participant, or a failure after which it can never commit.</summary>
@@ -62,7 +66,9 @@ internal sealed partial class Committer
     {
         using HotpotDiagnostics.PhaseScope phase = HotpotDiagnostics.BeginCommitPhase(CommitPhase.Commit);
         PrepareRequest request = Request(work, options, transaction, participant, deadline);
-        PhaseResult result = await CallAsync(() => grains.OwnerGrain(participant.Dataset, participant.Owner).CommitAsync(request));
+        PhaseResult result = await CallAsync(() => IsHere(participant.Owner)
+            ? owner.CommitAsync(participant.Dataset, request)
+            : grains.OwnerGrain(participant.Dataset, participant.Owner).CommitAsync(request));
         CommitAction action = CommitDecision.AfterSingle(result, DegreePossible(request));
         if (action == CommitAction.AskOutcome)
         {
@@ -90,7 +96,9 @@ internal sealed partial class Committer
             {
                 Participant participant = participants[i];
                 PrepareRequest request = Request(work, options, transaction, participant, deadline, holdsPages: i > 0);
-                PhaseResult result = await CallAsync(() => grains.OwnerGrain(participant.Dataset, participant.Owner).PrepareAsync(request));
+                PhaseResult result = await CallAsync(() => IsHere(participant.Owner)
+                    ? owner.PrepareAsync(participant.Dataset, request)
+                    : grains.OwnerGrain(participant.Dataset, participant.Owner).PrepareAsync(request));
                 CommitAction action = CommitDecision.After(CommitStep.Prepare, result.Status, DegreePossible(request));
                 if (action != CommitAction.Proceed)
                     return await AbortAsync(transaction, participants, Refusal(action, result, request), deadline);

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Hotpot.Grains.Acquire;
 using Hotpot.Grains.Membership;
 using Hotpot.Grains.Node;
+using Hotpot.Grains.Owner;
 using Hotpot.Runtime.Diagnostics;
 using Microsoft.Extensions.Logging;
 
@@ -19,6 +20,7 @@ namespace Hotpot.Grains.Commit;
 //   one owner:      CommitAsync: prepare and commit in one call
 //   several owners: PrepareAsync one after the other in the order of (dataset, node), so that two commits cannot hold what the other wants;
 //                   when the last one is prepared the commit point is passed; then CommitPreparedAsync in parallel, then ForgetAsync
+// Where this node is the owner itself it does the owner's part without a call (OwnerCommits).
 // An attempt that fails before the commit point is aborted everywhere and, where CommitDecision says so, repeated as a new transaction, with a newer
 // map, after a pause. A commit as a whole has a time-out.
 //
@@ -37,7 +39,7 @@ namespace Hotpot.Grains.Commit;
 //
 // Potential weakness: the prepares of several owners are sequential, so a commit over n owners takes n + 1 round trips.
 internal sealed partial class Committer(
-    INodeEngine engine, IGrainFactory grains, DatasetRegistry datasets, Acquirer acquirer, NodeLifetime lifetime, IClusterView cluster, TimeProvider time,
+    INodeEngine engine, IGrainFactory grains, DatasetRegistry datasets, OwnerCommits owner, Acquirer acquirer, NodeLifetime lifetime, IClusterView cluster, TimeProvider time,
     ILogger<Committer> logger)
     : ICommitter
 {
@@ -130,8 +132,9 @@ internal sealed partial class Committer(
 
     private async Task<CommitResult> RepeatAsync(CommitWork work, CommitOptions options, CancellationToken cancellationToken)
     {
-        foreach (DatasetDescription dataset in work.Datasets.Select(dataset => dataset.Description))
+        foreach (LocalDataset local in work.Datasets)
         {
+            DatasetDescription dataset = local.Description;
             if (options.MinDegree < 0 || options.MinDegree > dataset.Degree)
                 throw new InvalidRequestException(
                     $"The commit asks for {options.MinDegree} copies, but dataset '{dataset.Name}' keeps {dataset.Degree}; ask for at most as many.");
@@ -213,12 +216,7 @@ internal sealed partial class Committer(
                 CommitAction.Refresh, HotpotStatus.Unreachable,
                 $"Chunk {waiting.Chunk} of dataset {waiting.Dataset} has no owner now because the nodes that hold it are down; start their silos.");
         CrashPoint.Hit(CrashPoint.AfterAssign);
-        Participant[] participants =
-        [
-            .. parts.GroupBy(part => (part.Dataset, part.Owner), part => part.Chunk)
-                .Select(group => new Participant(group.Key.Dataset, group.Key.Owner, [.. group]))
-                .OrderBy(participant => participant.Dataset).ThenBy(participant => participant.Owner),
-        ];
+        Participant[] participants = Participants(parts);
         if (await StageAsync(transaction, participants) is { } unstaged)
             return unstaged;
         CrashPoint.Hit(CrashPoint.AfterStage);
@@ -246,6 +244,21 @@ internal sealed partial class Committer(
         });
     }
 
+    /// <summary>In the order in which they are prepared.</summary>
+    private static Participant[] Participants(TransactionPart[] parts)
+    {
+        (DatasetId Dataset, NodeId Owner) first = (parts[0].Dataset, parts[0].Owner);
+        // Nearly every commit.
+        if (Array.TrueForAll(parts, part => (part.Dataset, part.Owner) == first))
+            return [new Participant(first.Dataset, first.Owner, Array.ConvertAll(parts, part => part.Chunk))];
+        return
+        [
+            .. parts.GroupBy(part => (part.Dataset, part.Owner), part => part.Chunk)
+                .Select(group => new Participant(group.Key.Dataset, group.Key.Owner, [.. group]))
+                .OrderBy(participant => participant.Dataset).ThenBy(participant => participant.Owner),
+        ];
+    }
+
     private static LocalDataset Find(CommitWork work, DatasetId dataset) =>
         work.Datasets.First(candidate => candidate.Description.Id == dataset);
 
@@ -256,6 +269,8 @@ internal sealed partial class Committer(
         CommitWork work, CommitOptions options, INodeTransaction transaction, CancellationToken cancellationToken)
     {
         TransactionPart[] parts = transaction.Parts();
+        if (Array.TrueForAll(parts, part => !part.Owner.IsNone))
+            return parts;
         var unassigned = parts.Where(part => part.Owner.IsNone).GroupBy(part => part.Dataset, part => part.Chunk).ToArray();
         foreach (IGrouping<DatasetId, ChunkIndex> group in unassigned)
         {
@@ -265,7 +280,7 @@ internal sealed partial class Committer(
             // The grain has installed new entries here already; ones that existed before may be news to this node.
             await datasets.ApplyMapAsync(dataset, entries);
         }
-        return unassigned.Length == 0 ? parts : transaction.Parts();
+        return transaction.Parts();
     }
 
     [LoggerMessage(LogLevel.Debug, "Attempt {Attempt} of a commit did not succeed ({Action}): {Reason}")]

@@ -48,10 +48,10 @@ internal sealed class NodeLifetime
     /// <summary>Runs what an application waits for; the end of this node is an error to it, not a cancellation that it did not ask for.</summary>
     public async Task<T> RunAsync<T>(Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken)
     {
-        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, Ending);
+        using CancellationTokenSource? either = cancellationToken.CanBeCanceled ? CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, Ending) : null;
         try
         {
-            return await call(either.Token);
+            return await call(either?.Token ?? Ending);
         }
         catch (OperationCanceledException) when (Ending.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {

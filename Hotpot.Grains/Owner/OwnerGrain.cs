@@ -14,46 +14,27 @@ internal sealed class OwnerGrain : Grain, IOwnerGrain
 {
     private readonly INodeEngine _engine;
     private readonly DatasetRegistry _datasets;
+    private readonly OwnerCommits _commits;
     private readonly DatasetId _dataset;
 
-    public OwnerGrain(INodeEngine engine, DatasetRegistry datasets)
+    public OwnerGrain(INodeEngine engine, DatasetRegistry datasets, OwnerCommits commits)
     {
         _engine = engine;
         _datasets = datasets;
+        _commits = commits;
         (_dataset, NodeId node) = GrainKeys.ParseOwner(this.GetPrimaryKeyString());
         // A misplaced activation would prepare on the wrong engine; the commit node then asks again by the new map.
         if (node != engine.Identity.Node)
             throw new NodeUnavailableException($"Node {node} was looked for on node {engine.Identity.Node}; try again when the membership has settled.");
     }
 
-    public async Task<PhaseResult> PrepareAsync(PrepareRequest request)
-    {
-        OwnedGrants grants = _datasets.Get(_dataset).Owned;
-        if (await grants.BeginCommitAsync(
-                request.Transaction, request.Chunks, request.Ranges, request.GrantTimeout) is { } refusal)
-            return refusal;
-        PhaseResult prepared = ToResult(await _engine.PrepareAsync(
-            request.Transaction, _dataset, request.FailOnConflict, request.MinDegree, request.LockTimeout), $"Preparing transaction {request.Transaction} failed");
-        // A transaction that was not prepared will not be: what failed here is refused for ever.
-        if (!prepared.IsOk)
-            grants.EndCommit(request.Transaction);
-        return prepared;
-    }
+    public Task<PhaseResult> PrepareAsync(PrepareRequest request) => _commits.PrepareAsync(_dataset, request);
 
-    public async Task<PhaseResult> CommitAsync(PrepareRequest request)
-    {
-        PhaseResult prepared = await PrepareAsync(request);
-        if (!prepared.IsOk)
-            return prepared;
-        PhaseResult committed = await CommitPreparedAsync(request.Transaction);
-        return committed.IsOk ? committed : committed with { FailedAfterPrepare = true };
-    }
+    public Task<PhaseResult> CommitAsync(PrepareRequest request) => _commits.CommitAsync(_dataset, request);
 
-    public async Task<PhaseResult> CommitPreparedAsync(TransactionId transaction) =>
-        Ended(transaction, ToResult(await _engine.CommitAsync(transaction, _dataset), $"Committing transaction {transaction} failed"));
+    public Task<PhaseResult> CommitPreparedAsync(TransactionId transaction) => _commits.CommitPreparedAsync(_dataset, transaction);
 
-    public async Task<PhaseResult> AbortAsync(TransactionId transaction) =>
-        Ended(transaction, ToResult(await _engine.AbortAsync(transaction, _dataset), $"Aborting transaction {transaction} failed"));
+    public Task<PhaseResult> AbortAsync(TransactionId transaction) => _commits.AbortAsync(_dataset, transaction);
 
     public async Task<OutcomeReport> GetOutcomeAsync(TransactionId transaction, ChunkIndex chunk)
     {
@@ -94,16 +75,4 @@ internal sealed class OwnerGrain : Grain, IOwnerGrain
     }
 
     public Task<GrantInfo[]> ListGrantsAsync() => Task.FromResult(_datasets.Get(_dataset).Owned.List());
-
-    /// <summary>What has ended stands in no grant's way any more.</summary>
-    private PhaseResult Ended(TransactionId transaction, PhaseResult result)
-    {
-        if (result.IsOk)
-            _datasets.Get(_dataset).Owned.EndCommit(transaction);
-        return result;
-    }
-
-    private static PhaseResult ToResult(Completion completion, string what) => completion.Succeeded
-        ? PhaseResult.Done(completion.Degree)
-        : PhaseResult.Failed(completion.Status, completion.ToException(what).Message, completion.Degree);
 }

@@ -2,7 +2,8 @@ using Hotpot.Runtime.Interop;
 
 namespace Hotpot.Runtime;
 
-// The owner's half of a commit. All of these are idempotent, so a caller that lost an answer asks again.
+// The owner's half of a commit. All of these are idempotent, so a caller that lost an answer asks again. A call may keep the thread some milliseconds and return a task that
+// is complete already: that is cheaper than to wake another one (lead.cpp).
 public sealed unsafe partial class Engine
 {
     /// <summary>Begins a transaction of this node; dispose it when the commit is over.</summary>
@@ -19,10 +20,11 @@ public sealed unsafe partial class Engine
         if (operation is null)
             return Closed();
         ValueTask<Completion> task = operation.Task;
+        HpCompletion now;
         int status = OwnerInterop.Prepare(
             _handle, HpTransactionId.From(transaction), dataset.Value, failOnConflict ? OwnerInterop.PrepareFailOnConflict : 0,
-            checked((uint)minimumDegree), Milliseconds(timeout), operation.Token);
-        return Started(operation, task, status, null);
+            checked((uint)minimumDegree), Milliseconds(timeout), operation.Token, &now);
+        return Started(operation, task, status, null, now);
     }
 
     /// <summary>The pages that a transaction changes on this node as their owner, ascending, neighbours in one; none when it is not known here (any more).</summary>
@@ -41,8 +43,9 @@ public sealed unsafe partial class Engine
         if (operation is null)
             return Closed();
         ValueTask<Completion> task = operation.Task;
-        int status = OwnerInterop.Commit(_handle, HpTransactionId.From(transaction), dataset.Value, operation.Token);
-        return Started(operation, task, status, null);
+        HpCompletion now;
+        int status = OwnerInterop.Commit(_handle, HpTransactionId.From(transaction), dataset.Value, operation.Token, &now);
+        return Started(operation, task, status, null, now);
     }
 
     /// <summary>Forgets a staged or prepared transaction and refuses it for ever; Invalid if it has committed already.</summary>
@@ -52,8 +55,9 @@ public sealed unsafe partial class Engine
         if (operation is null)
             return Closed();
         ValueTask<Completion> task = operation.Task;
-        int status = OwnerInterop.Abort(_handle, HpTransactionId.From(transaction), dataset.Value, operation.Token);
-        return Started(operation, task, status, null);
+        HpCompletion now;
+        int status = OwnerInterop.Abort(_handle, HpTransactionId.From(transaction), dataset.Value, operation.Token, &now);
+        return Started(operation, task, status, null, now);
     }
 
     /// <summary>Every participant has committed: the outcome need not be remembered any longer.</summary>

@@ -151,12 +151,15 @@ public sealed unsafe partial class Engine : IAsyncDisposable, IDisposable
         return (uint)Math.Ceiling(time.TotalMilliseconds);
     }
 
-    /// <summary>The task of an asynchronous native call that has been started, or its refusal.</summary>
-    internal ValueTask<Completion> Started(PendingOperation operation, ValueTask<Completion> task, int status, string? message)
+    /// <summary>The task of an asynchronous native call that has been started, its completion where the call waited for it in place, or its refusal.</summary>
+    internal ValueTask<Completion> Started(PendingOperation operation, ValueTask<Completion> task, int status, string? message, in HpCompletion now = default)
     {
-        if (status == (int)HotpotStatus.Ok)
+        bool ended = status != (int)HotpotStatus.Ok || now.Token == operation.Token;
+        if (!ended)
             return task;
         _pump.Return(operation);
+        if (status == (int)HotpotStatus.Ok)
+            return new ValueTask<Completion>(new Completion((HotpotStatus)now.Status, (int)now.Degree, now.Value));
         return new ValueTask<Completion>(new Completion((HotpotStatus)status, 0, 0, message));
     }
 

@@ -77,8 +77,9 @@ public sealed unsafe class Transaction : IDisposable
             return Engine.Closed();
         ValueTask<Completion> task = operation.Task;
         HpError error = default;
-        int status = TransactionInterop.Stage(_engine.Handle, _handle, dataset.Value, owner.Value, operation.Token, &error);
-        return _engine.Started(operation, task, status, status == (int)HotpotStatus.Ok ? null : error.Text());
+        HpCompletion now;
+        int status = TransactionInterop.Stage(_engine.Handle, _handle, dataset.Value, owner.Value, operation.Token, &now, &error);
+        return _engine.Started(operation, task, status, status == (int)HotpotStatus.Ok ? null : error.Text(), now);
     }
 
     public void Dispose() => _handle.Dispose();

@@ -49,7 +49,7 @@ internal static unsafe partial class TransactionInterop
     public static partial int Parts(EngineHandle engine, TransactionHandle transaction, HpTransactionPart* parts, uint* count);
 
     [LibraryImport(Libhotpot.Name, EntryPoint = "hp_tx_stage")]
-    public static partial int Stage(EngineHandle engine, TransactionHandle transaction, ulong dataset, ulong owner, ulong token, HpError* error);
+    public static partial int Stage(EngineHandle engine, TransactionHandle transaction, ulong dataset, ulong owner, ulong token, HpCompletion* now, HpError* error);
 
     [LibraryImport(Libhotpot.Name, EntryPoint = "hp_tx_destroy")]
     public static partial void Destroy(nint engine, nint transaction);

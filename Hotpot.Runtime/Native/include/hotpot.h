@@ -3,7 +3,9 @@
  * One engine per data directory. Every function may be called from any thread; a call takes the engine's turn (one
  * turn at a time owns all page state), does its part and gives the turn back. Calls marked BLOCKING may sleep for at
  * most the time-out they were given; all others return without waiting for a peer or a disk. Calls marked ASYNC return at
- * once and later put exactly one hp_completion with the caller's token on the completion queue, unless they return an error.
+ * once and later put exactly one hp_completion with the caller's token on the completion queue, unless they return an error. Where
+ * such a call takes `now` and it is not NULL, the call may wait some milliseconds in place: when it has ended by then, *now is its
+ * completion and the queue gets none; else now->token is 0, and so no token may be.
  *
  * Nothing is thrown across this boundary. A function returns an hp_status; where it takes an hp_error, that holds one
  * sentence for the user: what happened and what to do. No pointer given to a call is kept after it returns.
@@ -23,7 +25,7 @@ extern "C" {
 #endif
 
 #define HP_API __attribute__((visibility("default")))
-#define HP_ABI_VERSION 4u
+#define HP_ABI_VERSION 5u
 #define HP_PAGE_SIZE 4096u
 #define HP_MAX_DEGREE 8u
 #define HP_MAX_NODES 64u /* a sharer set is one 64-bit word */
@@ -228,7 +230,7 @@ typedef struct hp_tx_part { /* one chunk the transaction changes */
 HP_API int32_t hp_tx_parts(hp_engine *engine, hp_tx *tx, hp_tx_part *out, uint32_t *count);
 /* ASYNC. Sends the parts of `dataset` that `owner` owns to that owner, which keeps them until prepare, abort or the death of
  * this node's incarnation. HP_E_STALE_EPOCH, HP_E_NOT_OWNER, HP_E_PEER_LOST, HP_E_BUSY (the owner has as many records as it can keep). Staging the same twice replaces. */
-HP_API int32_t hp_tx_stage(hp_engine *engine, hp_tx *tx, uint64_t dataset, uint64_t owner, uint64_t token, hp_error *error);
+HP_API int32_t hp_tx_stage(hp_engine *engine, hp_tx *tx, uint64_t dataset, uint64_t owner, uint64_t token, hp_completion *now, hp_error *error);
 /* Frees the collected deltas. Does not abort anything at an owner. */
 HP_API void hp_tx_destroy(hp_engine *engine, hp_tx *tx);
 
@@ -240,15 +242,16 @@ HP_API void hp_tx_destroy(hp_engine *engine, hp_tx *tx);
  * 0. HP_E_CONFLICT, HP_E_DEGREE when fewer than min_degree synchronised replicas are reachable (nothing is kept then), HP_E_REFUSED,
  * HP_E_NOT_FOUND (never staged here: refused from now on), HP_E_STALE_EPOCH, HP_E_DISK_FULL, HP_E_POISONED.
  * Idempotent: preparing a prepared transaction completes with OK. */
-HP_API int32_t hp_owner_prepare(hp_engine *engine, hp_txid tx, uint64_t dataset, uint32_t flags, uint32_t min_degree, uint32_t timeout_ms, uint64_t token);
+HP_API int32_t hp_owner_prepare(hp_engine *engine, hp_txid tx, uint64_t dataset, uint32_t flags, uint32_t min_degree, uint32_t timeout_ms, uint64_t token,
+                                hp_completion *now);
 /* The pages that a staged or later transaction changes here, ascending, neighbours in one. None when it is not known here. *count in: room, out: needed. */
 HP_API int32_t hp_owner_pages(hp_engine *engine, hp_txid tx, uint64_t dataset, hp_range *out, uint32_t *count);
 /* ASYNC. Applies a prepared transaction here and everywhere its pages are held, then unlocks. Completes when every sharer shows it; degree = nodes
  * that hold it durably. Idempotent. */
-HP_API int32_t hp_owner_commit(hp_engine *engine, hp_txid tx, uint64_t dataset, uint64_t token);
+HP_API int32_t hp_owner_commit(hp_engine *engine, hp_txid tx, uint64_t dataset, uint64_t token, hp_completion *now);
 /* ASYNC. Forgets a staged or prepared transaction and refuses it for ever. HP_E_INVALID if it has already committed, HP_E_BUSY when recovery decides it,
  * HP_E_POISONED when the log lost the refusal, HP_E_NOT_FOUND when nothing is known of it here, which does not say that it failed: ask with END. */
-HP_API int32_t hp_owner_abort(hp_engine *engine, hp_txid tx, uint64_t dataset, uint64_t token);
+HP_API int32_t hp_owner_abort(hp_engine *engine, hp_txid tx, uint64_t dataset, uint64_t token, hp_completion *now);
 /* Every participant has committed: the outcome need not be remembered any longer. */
 HP_API int32_t hp_owner_forget(hp_engine *engine, hp_txid tx, uint64_t dataset);
 

@@ -482,9 +482,9 @@ TEST(Engine, ACommitWaitsForASharerUntilItIsDeclaredDead) {
   value = 2;
   ASSERT_EQ(tx.Write(0, &value, sizeof value), HP_OK);
   uint64_t staged = c[0].NextToken(), prepared = c[0].NextToken(), committed = c[0].NextToken();
-  ASSERT_EQ(hp_tx_stage(c[0].engine(), tx.handle(), kDataset, c[0].id(), staged, &error), HP_OK);
-  hp_owner_prepare(c[0].engine(), tx.id(), kDataset, 0, 1, 1000, prepared);
-  hp_owner_commit(c[0].engine(), tx.id(), kDataset, committed);
+  ASSERT_EQ(hp_tx_stage(c[0].engine(), tx.handle(), kDataset, c[0].id(), staged, nullptr, &error), HP_OK);
+  hp_owner_prepare(c[0].engine(), tx.id(), kDataset, 0, 1, 1000, prepared, nullptr);
+  hp_owner_commit(c[0].engine(), tx.id(), kDataset, committed, nullptr);
   ASSERT_EQ(c[0].Wait(prepared).status, HP_OK);
   // It is decided and shown here, and does not return: the sharer might live and show the old value.
   EXPECT_EQ(c[0].Read(0, 8)[0], std::byte{2});

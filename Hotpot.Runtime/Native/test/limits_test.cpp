@@ -66,7 +66,7 @@ TEST(Limits, AnOwnerKeeps16384Transactions) {
   EXPECT_EQ(stage().first, HP_E_BUSY);
   EXPECT_EQ(c[0].Stats().held_back, 1u);
   uint64_t token = c[0].NextToken();
-  ASSERT_EQ(hp_owner_abort(c[0].engine(), last, kDataset, token), HP_OK);
+  ASSERT_EQ(hp_owner_abort(c[0].engine(), last, kDataset, token, nullptr), HP_OK);
   EXPECT_EQ(c[0].Wait(token).status, HP_OK);
   EXPECT_EQ(stage().first, HP_OK);
 }
@@ -161,7 +161,7 @@ TEST(Limits, ANodeRemembers131072Outcomes) {
   };
   auto refuse = [&](uint64_t sequence) {  // a transaction that nobody staged is refused for ever
     uint64_t token = c[0].NextToken();
-    ASSERT_EQ(hp_owner_prepare(c[0].engine(), {77, sequence}, kDataset, 0, 1, 0, token), HP_OK);
+    ASSERT_EQ(hp_owner_prepare(c[0].engine(), {77, sequence}, kDataset, 0, 1, 0, token, nullptr), HP_OK);
     ASSERT_EQ(c[0].Wait(token).status, HP_E_NOT_FOUND);
   };
   for (uint64_t i = 1; i <= 131072; i++) ASSERT_NO_FATAL_FAILURE(refuse(i));

@@ -26,12 +26,12 @@ class OwnerPages : public ::testing::Test {
   void Stage(size_t owner) {
     uint64_t token = c_[0].NextToken();
     hp_error error{};
-    ASSERT_EQ(hp_tx_stage(c_[0].engine(), tx_, kDataset, c_[owner].id(), token, &error), HP_OK) << error.message;
+    ASSERT_EQ(hp_tx_stage(c_[0].engine(), tx_, kDataset, c_[owner].id(), token, nullptr, &error), HP_OK) << error.message;
     ASSERT_EQ(c_[0].Wait(token).status, HP_OK);
   }
   int32_t Prepare(size_t owner) {
     uint64_t token = c_[owner].NextToken();
-    EXPECT_EQ(hp_owner_prepare(c_[owner].engine(), id_, kDataset, 0, 2, 2000, token), HP_OK);
+    EXPECT_EQ(hp_owner_prepare(c_[owner].engine(), id_, kDataset, 0, 2, 2000, token, nullptr), HP_OK);
     return c_[owner].Wait(token).status;
   }
   std::vector<std::pair<uint64_t, uint64_t>> At(size_t owner) {
@@ -70,7 +70,7 @@ TEST_F(OwnerPages, AreThereFromStagingUntilTheEnd) {
   ASSERT_EQ(Prepare(1), HP_OK);
   EXPECT_EQ(At(1), first);
   uint64_t token = c_[1].NextToken();
-  ASSERT_EQ(hp_owner_commit(c_[1].engine(), id_, kDataset, token), HP_OK);
+  ASSERT_EQ(hp_owner_commit(c_[1].engine(), id_, kDataset, token, nullptr), HP_OK);
   ASSERT_EQ(c_[1].Wait(token).status, HP_OK);
   EXPECT_EQ(At(1), Pages{});
 }
@@ -80,7 +80,7 @@ TEST_F(OwnerPages, OfWhatIsAbortedAreNone) {
   Stage(1);
   ASSERT_EQ(Prepare(1), HP_OK);
   uint64_t token = c_[1].NextToken();
-  ASSERT_EQ(hp_owner_abort(c_[1].engine(), id_, kDataset, token), HP_OK);
+  ASSERT_EQ(hp_owner_abort(c_[1].engine(), id_, kDataset, token, nullptr), HP_OK);
   ASSERT_EQ(c_[1].Wait(token).status, HP_OK);
   EXPECT_EQ(At(1), Pages{});
 }

@@ -52,7 +52,7 @@ TEST_F(Settling, WhatRecoveryClaimedItsCommitNodeCannotAbort) {
 TEST_F(Settling, AReplicaThatWasClaimedDoesNotHeedTheOwnersAbort) {
   EXPECT_EQ(Ask(2, HP_ASK_CLAIM), HP_OUTCOME_PREPARED);
   uint64_t token = c_[1].NextToken();
-  EXPECT_EQ(hp_owner_abort(c_[1].engine(), tx_.id(), kDataset, token), HP_OK);
+  EXPECT_EQ(hp_owner_abort(c_[1].engine(), tx_.id(), kDataset, token, nullptr), HP_OK);
   Eventually("the other replica has refused it", [&] { return Ask(0, HP_ASK_LOOK) == HP_OUTCOME_ABORTED; });
   Eventually("the owner's abort came and was counted", [&] { return c_[2].Stats().refused_stale > 0; });
   EXPECT_EQ(Ask(2, HP_ASK_LOOK), HP_OUTCOME_PREPARED);
@@ -239,7 +239,7 @@ TEST_F(Settling, AnEndIsToldOnlyByANodeThatServesTheChunk) {
 TEST_F(Settling, AnAbortOfWhatIsNotKnownSaysSo) {
   hp_txid unknown{tx_.id().node, tx_.id().sequence + 7};
   uint64_t token = c_[2].NextToken();
-  ASSERT_EQ(hp_owner_abort(c_[2].engine(), unknown, kDataset, token), HP_OK);
+  ASSERT_EQ(hp_owner_abort(c_[2].engine(), unknown, kDataset, token, nullptr), HP_OK);
   EXPECT_EQ(c_[2].Wait(token).status, HP_E_NOT_FOUND);
 }
 
@@ -248,7 +248,7 @@ TEST_F(Settling, AnAbortReachesTheNextLifeOfAReplicaThatWasDeclaredDead) {
   c_[2].Crash();
   hp_peer_remove(c_[1].engine(), c_[2].id(), incarnation);
   uint64_t token = c_[1].NextToken();
-  ASSERT_EQ(hp_owner_abort(c_[1].engine(), tx_.id(), kDataset, token), HP_OK);
+  ASSERT_EQ(hp_owner_abort(c_[1].engine(), tx_.id(), kDataset, token, nullptr), HP_OK);
   EXPECT_FALSE(c_[1].Arrives(token, 100ms));
   c_[2].Start();
   c_.Connect();
@@ -262,7 +262,7 @@ TEST_F(Settling, AFailureIsNotToldWhileAReplicaIsCutOff) {
   c_[2].Stop();
   Eventually("its link is down", [&] { return hp_peer_connected(c_[1].engine(), c_[2].id()) == 0; });
   uint64_t token = c_[1].NextToken();
-  ASSERT_EQ(hp_owner_abort(c_[1].engine(), tx_.id(), kDataset, token), HP_OK);
+  ASSERT_EQ(hp_owner_abort(c_[1].engine(), tx_.id(), kDataset, token, nullptr), HP_OK);
   EXPECT_FALSE(c_[1].Arrives(token, 300ms));
   hp_peer_remove(c_[1].engine(), c_[2].id(), c_[2].info().incarnation);
   EXPECT_FALSE(c_[1].Arrives(token, 100ms)) << "the map still counts it, so it may come back alone";

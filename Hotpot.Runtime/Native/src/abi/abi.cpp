@@ -118,7 +118,7 @@ int32_t hp_peer_remove(hp_engine* e, uint64_t node, uint64_t incarnation) {
   });
 }
 int32_t hp_peer_connected(hp_engine* e, uint64_t node) {
-  return e->engine->Call([&] { return e->engine->PeerConnected(NodeId(node)); });
+  return e->engine->Look([&] { return e->engine->PeerConnected(NodeId(node)); });
 }
 
 int32_t hp_dataset_open(hp_engine* e, const hp_dataset_desc* desc, hp_error* error) {
@@ -174,7 +174,7 @@ int32_t hp_tx_create(hp_engine* e, hp_tx** out, hp_txid* id, hp_error* error) {
   return Guard(error, [&]() -> Status {
     if (!out || !id) return Missing("The transaction");
     auto tx = std::make_unique<hp_tx>();
-    tx->tx.id = e->engine->Call([&] { return e->engine->NewTxId(); });
+    tx->tx.id = e->engine->Look([&] { return e->engine->NewTxId(); });
     *id = {tx->tx.id.node, tx->tx.id.sequence};
     *out = tx.release();
     return Status::Ok();
@@ -198,32 +198,35 @@ int32_t hp_tx_write(hp_engine* e, hp_tx* tx, uint64_t dataset, uint64_t offset, 
 }
 int32_t hp_tx_parts(hp_engine* e, hp_tx* tx, hp_tx_part* out, uint32_t* count) {
   if (!tx || !count || (*count > 0 && !out)) return HP_E_INVALID;
-  return CopyOut(e->engine->Call([&] { return e->engine->Parts(tx->tx); }), out, count);
+  return CopyOut(e->engine->Look([&] { return e->engine->Parts(tx->tx); }), out, count);
 }
-int32_t hp_tx_stage(hp_engine* e, hp_tx* tx, uint64_t dataset, uint64_t owner, uint64_t token, hp_error* error) {
+int32_t hp_tx_stage(hp_engine* e, hp_tx* tx, uint64_t dataset, uint64_t owner, uint64_t token, hp_completion* now, hp_error* error) {
   return Guard(error, [&]() -> Status {
     if (!tx) return Missing("The transaction");
-    return e->engine->Call([&] { return e->engine->Stage(tx->tx, DatasetId(dataset), NodeId(owner), token); });
+    return e->engine->CallAndLead(token, now, [&] { return e->engine->Stage(tx->tx, DatasetId(dataset), NodeId(owner), token); });
   });
 }
 void hp_tx_destroy(hp_engine* e, hp_tx* tx) {
   if (!tx) return;
-  e->engine->Call([&] { return e->engine->Release(tx->tx), 0; });
+  e->engine->Look([&] { return e->engine->Release(tx->tx), 0; });
   delete tx;
 }
 
-int32_t hp_owner_prepare(hp_engine* e, hp_txid tx, uint64_t dataset, uint32_t flags, uint32_t min_degree, uint32_t timeout_ms, uint64_t token) {
-  return Guard(nullptr, [&] { return e->engine->Call([&] { return e->engine->Prepare(Key(e, tx, dataset), flags, min_degree, timeout_ms, token); }); });
+int32_t hp_owner_prepare(hp_engine* e, hp_txid tx, uint64_t dataset, uint32_t flags, uint32_t min_degree, uint32_t timeout_ms, uint64_t token,
+                         hp_completion* now) {
+  return Guard(nullptr, [&] {
+    return e->engine->CallAndLead(token, now, [&] { return e->engine->Prepare(Key(e, tx, dataset), flags, min_degree, timeout_ms, token); });
+  });
 }
 int32_t hp_owner_pages(hp_engine* e, hp_txid tx, uint64_t dataset, hp_range* out, uint32_t* count) {
   if (!count || (*count > 0 && !out)) return HP_E_INVALID;
-  return CopyOut(e->engine->Call([&] { return e->engine->OwnedPages(Key(e, tx, dataset)); }), out, count);
+  return CopyOut(e->engine->Look([&] { return e->engine->OwnedPages(Key(e, tx, dataset)); }), out, count);
 }
-int32_t hp_owner_commit(hp_engine* e, hp_txid tx, uint64_t dataset, uint64_t token) {
-  return Guard(nullptr, [&] { return e->engine->Call([&] { return e->engine->Commit(Key(e, tx, dataset), token); }); });
+int32_t hp_owner_commit(hp_engine* e, hp_txid tx, uint64_t dataset, uint64_t token, hp_completion* now) {
+  return Guard(nullptr, [&] { return e->engine->CallAndLead(token, now, [&] { return e->engine->Commit(Key(e, tx, dataset), token); }); });
 }
-int32_t hp_owner_abort(hp_engine* e, hp_txid tx, uint64_t dataset, uint64_t token) {
-  return Guard(nullptr, [&] { return e->engine->Call([&] { return e->engine->Abort(Key(e, tx, dataset), token); }); });
+int32_t hp_owner_abort(hp_engine* e, hp_txid tx, uint64_t dataset, uint64_t token, hp_completion* now) {
+  return Guard(nullptr, [&] { return e->engine->CallAndLead(token, now, [&] { return e->engine->Abort(Key(e, tx, dataset), token); }); });
 }
 int32_t hp_owner_forget(hp_engine* e, hp_txid tx, uint64_t dataset) {
   return Guard(nullptr, [&] { return e->engine->Call([&] { return e->engine->Forget(Key(e, tx, dataset)), Status::Ok(); }); });

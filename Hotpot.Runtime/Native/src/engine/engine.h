@@ -206,6 +206,28 @@ class Engine final : public FabricEvents {
     return result;
   }
 
+  // The same for a call that sends nothing and needs nothing of peers or the log.
+  template <class F>
+  auto Look(F&& body) {
+    std::lock_guard turn(turn_);
+    return body();
+  }
+  // For an ASYNC call: runs `body`, and waits for its completion in the caller's thread where that may be soon (lead.cpp). When it came, `now` has it and the queue
+  // has not; else now->token is 0.
+  template <class F>
+  Status CallAndLead(uint64_t token, hp_completion* now, F&& body) {
+    if (!now) return Call(std::forward<F>(body));
+    std::unique_lock turn(turn_);
+    Awaited awaited{token};
+    awaited_.push_back(&awaited);
+    Status s = body();
+    if (s.ok() && !awaited.done) Lead(turn, awaited);
+    std::erase(awaited_, &awaited);
+    LeaveTurn();
+    *now = awaited.done ? awaited.result : hp_completion{};
+    return s;
+  }
+
   // ---- calls; all inside Call() unless BLOCKING -------------------------------------------------------------------------
   void Info(hp_node_info* out) const;
   Status SetPeer(NodeId node, Incarnation incarnation, const std::string& address);
@@ -270,12 +292,25 @@ class Engine final : public FabricEvents {
   TimePoint Now() const { return config_.environment ? config_.environment->Now() : Clock::now(); }
   void LeaveTurn();
   bool Pump();  // one round of fabric and log; true = something happened
+  // The log is durable further than CheckDurable has looked; one that is durable at once tells nobody.
+  // Pump would find nothing but what the fabric has.
+  bool Settled() const { return !Unseen() && unanswered_.empty() && outcome_acks_.empty() && !OverBudget(); }
+  bool Unseen() const { return log_->DurableUpTo() != durable_seen_; }
   void DrainFaults();
   void Tick(TimePoint now);
   bool Waiting() const;
   void Kick();
   void Complete(uint64_t token, hp_status status, uint32_t degree = 0, uint64_t value = 0);
   void CrashPoint(const char* name) const;
+
+  // lead.cpp
+  struct Awaited {  // a completion that its caller waits for in place
+    uint64_t token;
+    bool done = false;
+    hp_completion result{};
+  };
+  void Lead(std::unique_lock<std::mutex>& turn, const Awaited& awaited);
+  void LeadOnce(std::unique_lock<std::mutex>& turn, TimePoint until);
 
   // state look-ups
   Status FindDataset(DatasetId id, Dataset** out);
@@ -413,6 +448,7 @@ class Engine final : public FabricEvents {
   Incarnation incarnation_;     // Immutable after Create.
   int lock_fd_ = -1;            // flock on the data directory. Immutable after Create.
   int epoll_fd_ = -1, kick_fd_ = -1;  // Immutable after Create.
+  int inner_epoll_fd_ = -1;     // the fabric's and the log's descriptors; it is one of those in epoll_fd_. Immutable after Create.
   std::unique_ptr<RedoLog> log_;
   std::unique_ptr<Fabric> fabric_;
   std::unique_ptr<Faults> faults_;  // null = userfaultfd not available; then faults_denied_ says why
@@ -422,6 +458,8 @@ class Engine final : public FabricEvents {
   std::mutex turn_;             // owns everything below, up to the completion queue
   std::condition_variable progress_;  // notified, under the turn, when pages became present or waiters must look again
   uint32_t blocked_callers_ = 0;      // in WaitPresent
+  std::vector<Awaited*> awaited_;     // callers in CallAndLead
+  bool led_ = false;                  // a caller does the work of fabric and log; the engine thread is not woken for them
   std::map<DatasetId, std::unique_ptr<Dataset>> datasets_;
   std::vector<Peer> peers_;     // index 0 = this node
   uint64_t front_pages_ = 0;               // present in all fronts

@@ -40,15 +40,18 @@ Status Engine::Create(EngineConfig config, std::unique_ptr<Engine>* out) {
   if (Status s = Fabric::Create(fabric, *e, &e->fabric_); !s.ok()) return s;
   e->epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
   e->kick_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (e->epoll_fd_ < 0 || e->kick_fd_ < 0) return Status::Error(HP_E_IO, "Cannot create an epoll descriptor; raise the open-file limit (ulimit -n).");
-  for (int fd : {e->kick_fd_, e->fabric_->EventFd(), e->log_->EventFd(), e->faults_ ? e->faults_->fd() : -1}) {
-    if (fd < 0) continue;
+  e->inner_epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
+  if (e->epoll_fd_ < 0 || e->kick_fd_ < 0 || e->inner_epoll_fd_ < 0)
+    return Status::Error(HP_E_IO, "Cannot create an epoll descriptor; raise the open-file limit (ulimit -n).");
+  auto watch = [](int epoll, int fd) {
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.fd = fd;
-    if (epoll_ctl(e->epoll_fd_, EPOLL_CTL_ADD, fd, &event) != 0)
-      return Status::Error(HP_E_IO, "Cannot watch a descriptor; raise the open-file limit (ulimit -n).");
-  }
+    return fd < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+  };
+  bool watched = watch(e->inner_epoll_fd_, e->fabric_->EventFd()) && watch(e->inner_epoll_fd_, e->log_->EventFd());
+  for (int fd : {e->kick_fd_, e->inner_epoll_fd_, e->faults_ ? e->faults_->fd() : -1}) watched = watched && watch(e->epoll_fd_, fd);
+  if (!watched) return Status::Error(HP_E_IO, "Cannot watch a descriptor; raise the open-file limit (ulimit -n).");
   e->thread_ = std::thread([engine = e.get()] { engine->Loop(); });
   pthread_setname_np(e->thread_.native_handle(), "hotpot-engine");
   *out = std::move(e);
@@ -82,7 +85,7 @@ Engine::~Engine() {
   fabric_.reset();
   log_.reset();
   datasets_.clear();
-  for (int fd : {epoll_fd_, kick_fd_, lock_fd_})
+  for (int fd : {epoll_fd_, inner_epoll_fd_, kick_fd_, lock_fd_})
     if (fd >= 0) close(fd);
 }
 
@@ -108,7 +111,7 @@ void Engine::Loop() {
       if (events[i].data.fd == kick_fd_) {
         uint64_t ignored;
         [[maybe_unused]] ssize_t r = read(kick_fd_, &ignored, sizeof ignored);  // only empties the counter
-      } else if (events[i].data.fd == log_->EventFd()) {
+      } else if (events[i].data.fd == inner_epoll_fd_) {
         log_->ClearEvent();
       }
     }
@@ -120,7 +123,7 @@ bool Engine::Round() {
   bool busy = Pump();
   TimePoint now = Now();
   if (now - last_tick_ >= 1ms) Tick(now);
-  return busy;
+  return busy || Unseen();
 }
 
 bool Engine::Step() {
@@ -148,11 +151,11 @@ bool Engine::Pump() {
   bool busy = fabric_->Progress() > 0;
   CheckDurable();
   Reclaim();
-  return busy;
+  return busy || Unseen();
 }
 
 void Engine::LeaveTurn() {
-  bool armed = false;
+  bool armed = Settled() && fabric_->Arm();
   for (int round = 0; round < 64 && !armed; round++) armed = !Pump() && fabric_->Arm();
   if (!armed || (long_sleep_ && Waiting())) {
     long_sleep_ = false;
@@ -244,6 +247,12 @@ void Engine::Tick(TimePoint now) {
 }
 
 void Engine::Complete(uint64_t token, hp_status status, uint32_t degree, uint64_t value) {
+  for (Awaited* awaited : awaited_) {
+    if (awaited->token != token) continue;
+    awaited->done = true;
+    awaited->result = {token, status, degree, value};
+    return;
+  }
   std::lock_guard lock(completions_mutex_);
   completions_.push_back({token, status, degree, value});
   completions_ready_.notify_one();

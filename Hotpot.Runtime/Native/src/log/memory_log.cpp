@@ -12,7 +12,7 @@ Status MemoryLog::Append(uint16_t, std::span<const Bytes> parts, Lsn* end) {
   for (const Bytes& part : parts) length += part.size();
   if (length > max_record_bytes_) return RecordTooLong(length, max_record_bytes_);
   *end = Lsn{End().value + RecordBytes(length)};
-  durable_.Advance(*end);
+  durable_.Publish(*end);
   return Status::Ok();
 }
 

@@ -58,7 +58,7 @@ Status PmemLog::Write(uint64_t offset, const RecordHeader& header, std::span<con
   mark_offset_ = offset + bytes;
   const RecordHeader mark = MakeTailMark(end);
   ops_.Store(mapping_.address + mark_offset_, &mark, sizeof mark, false);
-  durable_.Advance(end);
+  durable_.Publish(end);
   return Status::Ok();
 }
 

@@ -43,7 +43,7 @@ class RedoLog {
   virtual Lsn End() const = 0;
   // Becomes readable (an eventfd, for epoll) when DurableUpTo() advanced or the log was poisoned; ClearEvent() drains
   // it. Call ClearEvent() first and then DurableUpTo(): an advance in between needs no second event. On PMEM and MEMORY
-  // it is Append itself that advances it.
+  // it is Append itself that advances it, and there is no event: who appends looks by itself.
   virtual int EventFd() const = 0;
   virtual void ClearEvent() = 0;
   virtual bool Poisoned() const = 0;

@@ -15,9 +15,13 @@ Status DurablePosition::Open() {
 void DurablePosition::Begin(Lsn at) { value_.store(at.value, std::memory_order_release); }
 
 void DurablePosition::Advance(Lsn to) {
+  Publish(to);
+  Signal();
+}
+
+void DurablePosition::Publish(Lsn to) {
   HOTPOT_CHECK(to.value >= value_.load(std::memory_order_relaxed));
   value_.store(to.value, std::memory_order_release);
-  Signal();
 }
 
 void DurablePosition::Signal() {

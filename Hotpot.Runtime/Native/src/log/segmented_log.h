@@ -25,6 +25,8 @@ class DurablePosition {
   Lsn Get() const { return Lsn{value_.load(std::memory_order_acquire)}; }
   // Release pairs with the acquire in Get(): who sees the position also sees that everything before it was synced.
   void Advance(Lsn to);
+  // Advance() without the event, for a log whose Append makes durable: whoever called that looks by itself.
+  void Publish(Lsn to);
   void Signal();
   // After this returns, Get() shows everything that was signalled before.
   void Clear();

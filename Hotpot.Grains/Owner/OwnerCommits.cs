@@ -1,0 +1,56 @@
+using Hotpot.Grains.Acquire;
+using Hotpot.Grains.Node;
+
+namespace Hotpot.Grains.Owner;
+
+/// <summary>
+/// The commit phases at this node as the owner of chunks. The owner grain does them for commits of other nodes; a commit of this node does them without
+/// a call to the grain, which would decide the same and cost several times what the phases do.
+/// </summary>
+internal sealed class OwnerCommits(INodeEngine engine, DatasetRegistry datasets)
+{
+    /// <inheritdoc cref="IOwnerGrain.PrepareAsync"/>
+    public async Task<PhaseResult> PrepareAsync(DatasetId dataset, PrepareRequest request)
+    {
+        OwnedGrants grants = datasets.Get(dataset).Owned;
+        if (await grants.BeginCommitAsync(request.Transaction, request.Chunks, request.Ranges, request.GrantTimeout) is { } refusal)
+            return refusal;
+        PhaseResult prepared = ToResult(
+            await engine.PrepareAsync(request.Transaction, dataset, request.FailOnConflict, request.MinDegree, request.LockTimeout),
+            "Preparing", request.Transaction);
+        // A transaction that was not prepared will not be: what failed here is refused for ever.
+        if (!prepared.IsOk)
+            grants.EndCommit(request.Transaction);
+        return prepared;
+    }
+
+    /// <inheritdoc cref="IOwnerGrain.CommitAsync"/>
+    public async Task<PhaseResult> CommitAsync(DatasetId dataset, PrepareRequest request)
+    {
+        PhaseResult prepared = await PrepareAsync(dataset, request);
+        if (!prepared.IsOk)
+            return prepared;
+        PhaseResult committed = await CommitPreparedAsync(dataset, request.Transaction);
+        return committed.IsOk ? committed : committed with { FailedAfterPrepare = true };
+    }
+
+    /// <inheritdoc cref="IOwnerGrain.CommitPreparedAsync"/>
+    public async Task<PhaseResult> CommitPreparedAsync(DatasetId dataset, TransactionId transaction) =>
+        Ended(dataset, transaction, ToResult(await engine.CommitAsync(transaction, dataset), "Committing", transaction));
+
+    /// <inheritdoc cref="IOwnerGrain.AbortAsync"/>
+    public async Task<PhaseResult> AbortAsync(DatasetId dataset, TransactionId transaction) =>
+        Ended(dataset, transaction, ToResult(await engine.AbortAsync(transaction, dataset), "Aborting", transaction));
+
+    /// <summary>What has ended stands in no grant's way any more.</summary>
+    private PhaseResult Ended(DatasetId dataset, TransactionId transaction, PhaseResult result)
+    {
+        if (result.IsOk)
+            datasets.Get(dataset).Owned.EndCommit(transaction);
+        return result;
+    }
+
+    private static PhaseResult ToResult(Completion completion, string doing, TransactionId transaction) => completion.Succeeded
+        ? PhaseResult.Done(completion.Degree)
+        : PhaseResult.Failed(completion.Status, completion.ToException($"{doing} transaction {transaction} failed").Message, completion.Degree);
+}
