@@ -13,6 +13,7 @@ public static class NodeCommand
     private const string MediumName = "--medium";
     private const string BindAddress = "--bind-address";
     private const string Transports = "--transports";
+    private const string SettingName = "--setting";
 
     private static readonly TimeSpan s_cleanUpTimeout = TimeSpan.FromSeconds(60);
 
@@ -25,10 +26,12 @@ public static class NodeCommand
         var medium = new Option<Medium>(MediumName) { Required = true };
         var address = new Option<string?>(BindAddress);
         var transports = new Option<string?>(Transports);
-        var command = new Command(Name, "One silo; the program itself starts these.") { data, cluster, key, medium, address, transports };
+        var settings = new Option<string[]>(SettingName);
+        var command = new Command(Name, "One silo; the program itself starts these.") { data, cluster, key, medium, address, transports, settings };
         command.SetAction((parsed, cancellation) => NodeHost.RunAsync(
             new NodeOptions(
-                parsed.GetValue(data)!, parsed.GetValue(cluster)!, parsed.GetValue(key)!, parsed.GetValue(medium), parsed.GetValue(address), parsed.GetValue(transports)),
+                parsed.GetValue(data)!, parsed.GetValue(cluster)!, parsed.GetValue(key)!, parsed.GetValue(medium), parsed.GetValue(address), parsed.GetValue(transports),
+                parsed.GetValue(settings)),
             services, cancellation));
         return command;
     }
@@ -49,6 +52,7 @@ public static class NodeCommand
         [
             (DataDirectory, options.DataDirectory), (ClusterDirectory, options.ClusterDirectory), (ClusterKeyFile, options.ClusterKeyFile),
             (MediumName, options.Medium.ToString()), (BindAddress, options.BindAddress), (Transports, options.Transports),
+            .. (options.Settings ?? []).Select(setting => (SettingName, (string?)setting)),
         ];
         foreach (var (name, value) in all)
         {

@@ -31,6 +31,7 @@ internal static class NodeHost
             builder.Configuration.AddInMemoryCollection([Setting(nameof(HotpotOptions.BindAddress), options.BindAddress)]);
         if (options.Transports is not null)
             builder.Configuration.AddInMemoryCollection([Setting(nameof(HotpotOptions.Transports), options.Transports)]);
+        builder.Configuration.AddInMemoryCollection((options.Settings ?? []).Select(setting => setting.Split('=', 2)).Select(pair => Setting(pair[0], pair[1])));
         builder.Logging.ClearProviders();
         builder.Logging.AddSimpleConsole(console =>
         {
@@ -56,7 +57,7 @@ internal static class NodeHost
         return fenced ? ExitCodes.Fenced : ExitCodes.Stopped;
     }
 
-    private static KeyValuePair<string, string?> Setting(string name, string value) => new(ConfigurationPath.Combine(HotpotOptions.Section, name), value);
+    private static KeyValuePair<string, string?> Setting(string name, string? value) => new(ConfigurationPath.Combine(HotpotOptions.Section, name), value);
 
     /// <summary>Returns at the end of standard input, or when a signal has told the host to stop.</summary>
     private static async Task WaitForEndOfInputAsync(IHostApplicationLifetime lifetime)

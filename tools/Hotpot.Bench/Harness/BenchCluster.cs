@@ -1,5 +1,6 @@
 using Hotpot.Bench.Node;
 using Hotpot.Clients;
+using Hotpot.Silo;
 
 namespace Hotpot.Bench.Harness;
 
@@ -11,11 +12,14 @@ internal sealed class BenchCluster : IAsyncDisposable
     // Set by StartAsync, after the nodes.
     private ClusterClient? _client;
 
-    private BenchCluster(ClusterFolder folder, Placement placement, string? transports)
+    private readonly IReadOnlyList<string> _settings;
+
+    private BenchCluster(ClusterFolder folder, Placement placement, string? transports, IReadOnlyList<string> settings)
     {
         Folder = folder;
         Placement = placement;
         Transports = transports;
+        _settings = settings;
     }
 
     public ClusterFolder Folder { get; }
@@ -33,10 +37,15 @@ internal sealed class BenchCluster : IAsyncDisposable
 
     public ClusterClient Client => _client!;
 
+    /// <summary>Chunks stay with the node that committed to them first, whoever uses them.</summary>
+    public static IReadOnlyList<string> NoMigration { get; } = [$"{nameof(HotpotOptions.MigrationInterval)}=00:00:00"];
+
     /// <param name="transports">"tcp", or null for shared memory.</param>
-    public static async Task<BenchCluster> StartAsync(int nodes, Medium medium, Placement placement, string? transports, CancellationToken cancellation)
+    /// <param name="settings">Further settings of the nodes, each "Name=Value".</param>
+    public static async Task<BenchCluster> StartAsync(
+        int nodes, Medium medium, Placement placement, string? transports, CancellationToken cancellation, IReadOnlyList<string>? settings = null)
     {
-        var cluster = new BenchCluster(ClusterFolder.Create("bench", medium, keep: false), placement, transports);
+        var cluster = new BenchCluster(ClusterFolder.Create("bench", medium, keep: false), placement, transports, settings ?? []);
         try
         {
             cluster._nodes.AddRange(await Task.WhenAll(Enumerable.Range(0, nodes).Select(index => cluster.StartNodeAsync(index, cancellation))));
@@ -78,6 +87,6 @@ internal sealed class BenchCluster : IAsyncDisposable
 
     private Task<NodeProcess> StartNodeAsync(int index, CancellationToken cancellation) => NodeProcess.StartAsync(
         Placement.Launcher,
-        new NodeOptions(Folder.DataDirectory(index), Folder.ClusterDirectory, Folder.KeyFile, Folder.Medium, Transports: Transports),
+        new NodeOptions(Folder.DataDirectory(index), Folder.ClusterDirectory, Folder.KeyFile, Folder.Medium, Transports: Transports, Settings: _settings),
         Folder.LogFile(index), index, cancellation);
 }
