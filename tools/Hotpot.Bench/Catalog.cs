@@ -2,6 +2,9 @@ using Hotpot.Bench.Benches.Barrier;
 using Hotpot.Bench.Benches.Commit;
 using Hotpot.Bench.Benches.CommitFile;
 using Hotpot.Bench.Benches.Contend;
+using Hotpot.Bench.Benches.Load;
+using Hotpot.Bench.Benches.Miss;
+using Hotpot.Bench.Benches.Scan;
 using Hotpot.Bench.Harness;
 using Hotpot.Bench.Node;
 
@@ -16,6 +19,9 @@ internal static class Catalog
         new CommitFileBench(),
         new ContendBench(),
         new BarrierBench(),
+        new LoadBench(),
+        new MissBench(),
+        new ScanBench(),
     ];
 
     public static IReadOnlyDictionary<string, WorkloadFactory> Workloads { get; } = new Dictionary<string, WorkloadFactory>(StringComparer.Ordinal)
@@ -31,5 +37,11 @@ internal static class Catalog
         [PageWriterWorkload.Kind] = PageWriterWorkload.CreateAsync,
         [BarrierWorkload.Kind] = BarrierWorkload.CreateAsync,
         [GrainCallWorkload.Kind] = GrainCallWorkload.CreateAsync,
+        [FillWorkload.Kind] = FillWorkload.CreateAsync,
+        [MappedRecords.Kind] = MappedRecords.CreateAsync,
+        [ArrayRecords.Kind] = ArrayRecords.CreateAsync,
+        [LmdbRecords.Kind] = LmdbRecords.CreateAsync,
+        [PageTouches.Kind] = PageTouches.CreateAsync,
+        [SequentialScan.Kind] = SequentialScan.CreateAsync,
     };
 }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
 using Hotpot.Bench;
+using Hotpot.Bench.Guard;
 using Hotpot.Bench.Harness;
 using Hotpot.Bench.Node;
 using Hotpot.Silo;
@@ -56,8 +57,32 @@ run.SetAction(async (parsed, cancellation) =>
     }
 });
 
+var guard = new Command("guard", "Checks the quick benchmarks against bounds; the last line is 'N passed, N failed'.");
+guard.SetAction(async (_, cancellation) =>
+{
+    try
+    {
+        var verdicts = await GuardRun.RunAsync(GuardRule.All, Catalog.Benchmarks, ProgressDisplay.OnStandardError(), cancellation);
+        foreach (var verdict in verdicts)
+            await Console.Out.WriteLineAsync(verdict.ToString());
+        var failed = verdicts.Count(verdict => !verdict.Passed);
+        await Console.Out.WriteLineAsync($"{verdicts.Count - failed} passed, {failed} failed");
+        return failed == 0 ? 0 : Failed;
+    }
+    catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+    {
+        await Console.Error.WriteLineAsync("hotpot: interrupted; the silos and servers have been ended.");
+        return Interrupted;
+    }
+    catch (Exception exception) when (exception is LocalClusterException or HotpotException or OrleansException or TimeoutException or IOException)
+    {
+        await Console.Error.WriteLineAsync($"hotpot: {exception.Message}");
+        return Failed;
+    }
+});
+
 var node = NodeCommand.Create(services => services.AddSingleton<RunningWorkloads>());
-var parsed = new RootCommand("The benchmarks of Hotpot.") { run, node }.Parse(args);
+var parsed = new RootCommand("The benchmarks of Hotpot.") { run, guard, node }.Parse(args);
 var invocation = NodeCommand.Invocation(args);
 if (parsed.Action is not ParseErrorAction errors)
     return await parsed.InvokeAsync(invocation);

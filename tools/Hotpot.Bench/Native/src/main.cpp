@@ -7,6 +7,8 @@
 //   {"seconds":S,"us":[...]}
 //
 // A turn ends after COUNT exchanges or with the first that ends after LIMIT_MS. Both roles end with their standard input.
+#include <unistd.h>
+
 #include <cstdio>
 #include <iostream>
 #include <string>
@@ -18,9 +20,19 @@ namespace {
 
 using ucx_pair::Fail;
 
+// Written by main only.
+std::FILE* answers = nullptr;
+
+// UCX logs to standard output, so from now on that is standard error, and our answers go to what it was.
+void TakeOutput() {
+  const int output = dup(STDOUT_FILENO);
+  answers = output < 0 ? nullptr : fdopen(output, "w");
+  if (answers == nullptr || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) Fail("standard output is not open");
+}
+
 void Say(const std::string& line) {
-  std::fputs((line + "\n").c_str(), stdout);
-  std::fflush(stdout);
+  std::fputs((line + "\n").c_str(), answers);
+  std::fflush(answers);
 }
 
 void Meet(ucx_pair::Pair& pair) {
@@ -59,6 +71,7 @@ void RunServer(const std::string& transports) {
 
 int main(int argc, char** argv) {
   const std::string role = argc == 3 ? argv[1] : "";
+  TakeOutput();
   if (role == "client") {
     RunClient(argv[2]);
   } else if (role == "server") {

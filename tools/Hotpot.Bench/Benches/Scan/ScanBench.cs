@@ -1,0 +1,66 @@
+using Hotpot.Bench.Harness;
+using Hotpot.Bench.Node;
+using Hotpot.Bench.Peers;
+
+namespace Hotpot.Bench.Benches.Scan;
+
+/// <summary>Everything that another node has, in order, against a one-way stream over plain UCX into memory that is read as well.</summary>
+internal sealed class ScanBench : IBenchmark
+{
+    private const double OfUcx = 0.7;
+    private const int Owner = 1;
+    private const int Reader = 0;
+
+    // As long as the largest answer to a fetch.
+    private const int MessageBytes = 1 << 20;
+
+    private static readonly TimeSpan s_turnLimit = TimeSpan.FromSeconds(30);
+
+    public string Name => "scan";
+
+    public string What => "sequential read of a remote dataset of 1 GiB; against a UCX stream";
+
+    public async Task RunAsync(BenchContext context, CancellationToken cancellation)
+    {
+        foreach (var placement in Placement.Both)
+        {
+            foreach (var transports in new[] { null, "tcp" })
+            {
+                await using var cluster = await BenchCluster.StartAsync(2, Medium.Pmem, placement, transports, cancellation);
+                await using var ucx = await UcxPair.StartAsync(placement, transports, cancellation);
+                foreach (var mode in context.Quick ? [ScanMode.Loads] : Enum.GetValues<ScanMode>())
+                    await RunAsync(context, cluster, ucx, mode, UcxWait.Spin, cancellation);
+                if (!context.Quick)
+                    await RunAsync(context, cluster, ucx, ScanMode.Loads, UcxWait.Block, cancellation);
+            }
+        }
+    }
+
+    /// <summary>A dataset of its own for each case, because what was read once is not remote any more; it goes when the case is over.</summary>
+    private static async Task RunAsync(BenchContext context, BenchCluster cluster, UcxPair ucx, ScanMode mode, UcxWait wait, CancellationToken cancellation)
+    {
+        const int WarmUp = 1;
+        var (turns, mebibytes) = context.Quick ? (5, 32) : (7, 128);
+        var bytes = (long)(turns + WarmUp) * mebibytes << 20;
+        var name = $"scan-{mode}-{wait}";
+        await FillWorkload.CreateFilledAsync(cluster, Owner, name, bytes, cancellation);
+        var grain = cluster.On(Reader);
+        await grain.PrepareAsync(name, SequentialScan.Spec(name, mode));
+        var about = new Row
+        {
+            Case = $"{bytes >> 20} MiB by {Describe(mode)}, MiB/s", Placement = cluster.Placement.Name, Transport = cluster.TransportName, Medium = "pmem (tmpfs)", N = 0,
+        };
+        var ours = new Side("Hotpot", _ => grain.RunAsync(name, mebibytes, s_turnLimit));
+        var stream = ucx.Stream(wait, (long)mebibytes << 20, MessageBytes, s_turnLimit);
+        context.Report.Add(await Duel.RunAsync(about, ours, stream, OfUcx, turns, cancellation));
+        await grain.EndAsync(name);
+        await cluster.Hotpot.RemoveAsync(name, cancellation);
+    }
+
+    private static string Describe(ScanMode mode) => mode switch
+    {
+        ScanMode.Loads => "loads",
+        ScanMode.Prefetch => "loads behind PrefetchAsync",
+        _ => "ReadAsync",
+    };
+}
