@@ -124,6 +124,15 @@ public sealed class Dataset
     }
 
     /// <summary>
+    /// Commits explicit bytes at several places as one transaction of at most 32 MiB; no mapping is needed, but a silo in this
+    /// process is. Where two of them meet, the later one wins.
+    /// </summary>
+    /// <inheritdoc cref="CommitAsync(CommitOptions?, CancellationToken)" path="/exception"/>
+    public Task<CommitResult> WriteAsync(
+        IReadOnlyList<ByteWrite> writes, CommitOptions? options = null, CancellationToken cancellationToken = default) =>
+        Node("written").Committer.WriteAsync(Description, writes, options ?? CommitOptions.Default, cancellationToken);
+
+    /// <summary>
     /// Commits every store to this process's mapping that is not committed yet. When it returns, the bytes are durable on as
     /// many nodes as asked for, and every node shows them.
     /// </summary>

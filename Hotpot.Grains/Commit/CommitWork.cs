@@ -101,22 +101,29 @@ internal sealed class StoresWork(IReadOnlyList<(LocalDataset Dataset, ByteRange[
 }
 
 /// <summary>Bytes that the caller brings along.</summary>
-internal sealed class BytesWork(LocalDataset dataset, long offset, ReadOnlyMemory<byte> bytes, Acquirer acquirer) : CommitWork
+internal sealed class BytesWork(LocalDataset dataset, IReadOnlyList<ByteWrite> writes, Acquirer acquirer) : CommitWork
 {
-    private readonly ByteRange _range = new(offset, bytes.Length);
-
     public override IReadOnlyList<LocalDataset> Datasets { get; } = [dataset];
 
     public override long Collect(INodeEngine engine, INodeTransaction transaction)
     {
         DatasetDescription description = dataset.Description;
-        if (description.Mode == SharingMode.SingleWriter && !Covers(acquirer.HeldExclusively(description.Id), _range))
-            throw NotAcquired(description);
-        transaction.Write(description.Id, offset, bytes.Span);
-        return bytes.Length;
+        if (description.Mode == SharingMode.SingleWriter)
+        {
+            ByteRange[] granted = acquirer.HeldExclusively(description.Id);
+            if (!writes.All(write => Covers(granted, write.Range)))
+                throw NotAcquired(description);
+        }
+        long bytes = 0;
+        foreach (ByteWrite write in writes)
+        {
+            transaction.Write(description.Id, write.Offset, write.Bytes.Span);
+            bytes += write.Bytes.Length;
+        }
+        return bytes;
     }
 
-    public override ByteRange[] DeclaredRanges(DatasetId id) => [_range];
+    public override ByteRange[] DeclaredRanges(DatasetId id) => [.. writes.Select(write => write.Range)];
 
-    public override IReadOnlyList<ByteRange> CommittedPages(DatasetDescription description) => [description.PagesOf(_range)];
+    public override IReadOnlyList<ByteRange> CommittedPages(DatasetDescription description) => [.. writes.Select(write => description.PagesOf(write.Range))];
 }

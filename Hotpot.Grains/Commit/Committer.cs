@@ -72,12 +72,17 @@ internal sealed partial class Committer(
         return await RunAsync(new StoresWork(opened, acquirer), options, cancellationToken);
     }
 
+    public Task<CommitResult> WriteAsync(
+        DatasetDescription dataset, long offset, ReadOnlyMemory<byte> bytes, CommitOptions options, CancellationToken cancellationToken) =>
+        WriteAsync(dataset, [new ByteWrite(offset, bytes)], options, cancellationToken);
+
     public async Task<CommitResult> WriteAsync(
-        DatasetDescription dataset, long offset, ReadOnlyMemory<byte> bytes, CommitOptions options, CancellationToken cancellationToken)
+        DatasetDescription dataset, IReadOnlyList<ByteWrite> writes, CommitOptions options, CancellationToken cancellationToken)
     {
-        new ByteRange(offset, bytes.Length).CheckInside(dataset.Size, dataset.Name);
+        foreach (ByteWrite write in writes)
+            write.Range.CheckInside(dataset.Size, dataset.Name);
         LocalDataset local = await datasets.OpenAsync(dataset.Id, cancellationToken);
-        return await RunAsync(new BytesWork(local, offset, bytes, acquirer), options, cancellationToken);
+        return await RunAsync(new BytesWork(local, writes, acquirer), options, cancellationToken);
     }
 
     /// <summary>Refuses new commits and waits for those in flight: the first step of leaving.</summary>

@@ -15,6 +15,9 @@ public interface ICommitter
 
     /// <summary>Commits explicit bytes; needs no mapping. Same promises and errors as a commit of stores.</summary>
     Task<CommitResult> WriteAsync(DatasetDescription dataset, long offset, ReadOnlyMemory<byte> bytes, CommitOptions options, CancellationToken cancellationToken);
+
+    /// <summary>Commits explicit bytes at several places as one transaction. Where two of them meet, the later one wins.</summary>
+    Task<CommitResult> WriteAsync(DatasetDescription dataset, IReadOnlyList<ByteWrite> writes, CommitOptions options, CancellationToken cancellationToken);
 }
 
 /// <summary>A dataset and the ranges of it to commit; none: the whole mapping.</summary>

@@ -5,6 +5,7 @@ using Hotpot.Bench.Benches.Contend;
 using Hotpot.Bench.Benches.Load;
 using Hotpot.Bench.Benches.Miss;
 using Hotpot.Bench.Benches.Scan;
+using Hotpot.Bench.Benches.Ycsb;
 using Hotpot.Bench.Harness;
 using Hotpot.Bench.Node;
 
@@ -22,6 +23,7 @@ internal static class Catalog
         new LoadBench(),
         new MissBench(),
         new ScanBench(),
+        new YcsbBench(),
     ];
 
     public static IReadOnlyDictionary<string, WorkloadFactory> Workloads { get; } = new Dictionary<string, WorkloadFactory>(StringComparer.Ordinal)
@@ -43,5 +45,8 @@ internal static class Catalog
         [LmdbRecords.Kind] = LmdbRecords.CreateAsync,
         [PageTouches.Kind] = PageTouches.CreateAsync,
         [SequentialScan.Kind] = SequentialScan.CreateAsync,
+        ["ycsb-hotpot"] = YcsbWorkload.With(HotpotYcsb.OpenAsync),
+        ["ycsb-hotpot-create"] = YcsbWorkload.Loading(HotpotYcsb.CreateAsync),
+        ["ycsb-hotpot-load"] = YcsbWorkload.Loading(HotpotYcsb.OpenAsync),
     };
 }

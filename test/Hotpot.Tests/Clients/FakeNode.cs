@@ -43,14 +43,20 @@ internal sealed class FakeNode(Engine engine) : IHotpotNode, ICommitter, IAcquir
         return new CommitResult { Degree = completion.Degree, Bytes = bytes, Pages = 1, Owners = 1 };
     }
 
+    public Task<CommitResult> WriteAsync(
+        DatasetDescription dataset, long offset, ReadOnlyMemory<byte> bytes, CommitOptions options, CancellationToken cancellationToken) =>
+        WriteAsync(dataset, [new ByteWrite(offset, bytes)], options, cancellationToken);
+
     public async Task<CommitResult> WriteAsync(
-        DatasetDescription dataset, long offset, ReadOnlyMemory<byte> bytes, CommitOptions options, CancellationToken cancellationToken)
+        DatasetDescription dataset, IReadOnlyList<ByteWrite> writes, CommitOptions options, CancellationToken cancellationToken)
     {
-        Writes.Add((bytes.Length, options));
+        int bytes = writes.Sum(write => write.Bytes.Length);
+        Writes.Add((bytes, options));
         using Transaction transaction = engine.CreateTransaction();
-        transaction.Write(dataset.Id, offset, bytes.Span);
+        foreach (ByteWrite write in writes)
+            transaction.Write(dataset.Id, write.Offset, write.Bytes.Span);
         Completion completion = await EngineFixture.CommitAsync(engine, transaction, dataset.Id);
-        return new CommitResult { Degree = completion.Degree, Bytes = bytes.Length, Pages = 1, Owners = 1 };
+        return new CommitResult { Degree = completion.Degree, Bytes = bytes, Pages = 1, Owners = 1 };
     }
 
     public Task<IGrant> AcquireAsync(

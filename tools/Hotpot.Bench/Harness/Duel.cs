@@ -57,11 +57,12 @@ internal static class Duel
         };
     }
 
-    public static Row Compare(Row about, IReadOnlyList<Turn> ours, string peer, IReadOnlyList<Turn> theirs, double? target)
+    /// <param name="byRate">Compare rates although there are times: of operations of several kinds a median time says little.</param>
+    public static Row Compare(Row about, IReadOnlyList<Turn> ours, string peer, IReadOnlyList<Turn> theirs, double? target, bool byRate = false)
     {
         var row = State(about, ours);
         var times = Times(theirs);
-        var byTime = row.P50Us is not null && times is not null;
+        var byTime = !byRate && row.P50Us is not null && times is not null;
         double[] ratios = [.. ours.Zip(theirs, (a, b) => byTime ? new Samples(b.Us).Median / new Samples(a.Us).Median : Rate([a]) / Rate([b]))];
         return row with
         {

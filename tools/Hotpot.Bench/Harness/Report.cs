@@ -50,5 +50,5 @@ internal sealed class Report(string bench, Machine machine, ProgressDisplay disp
 
     private static string Figures(double? p50, double? p99, double? mean, double? rate) => p50 is null
         ? string.Create(CultureInfo.InvariantCulture, $"{rate:0.#}/s")
-        : string.Create(CultureInfo.InvariantCulture, $"p50 {p50:0.##} us, p99 {p99:0.##} us, mean {mean:0.##} us");
+        : string.Create(CultureInfo.InvariantCulture, $"{rate:0.#}/s, p50 {p50:0.##} us, p99 {p99:0.##} us, mean {mean:0.##} us");
 }

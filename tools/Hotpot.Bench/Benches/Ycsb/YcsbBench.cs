@@ -1,0 +1,75 @@
+using System.Globalization;
+using Hotpot.Bench.Harness;
+using Hotpot.Bench.Node;
+
+namespace Hotpot.Bench.Benches.Ycsb;
+
+// YCSB's six workloads on three nodes: the record store of this repository against replicated stores, and one that is not replicated.
+//
+// Clients are closed loops in the three node processes, the same number for every store, and each store's client does the same work around its calls: it makes the key, fills the
+// value, and checks what it has read. What differs is what is compared: our reads are loads, a peer's are calls to its server.
+// Ours keeps every record on three nodes and acknowledges a change when all of them have it; so do the peers that replicate.
+internal sealed class YcsbBench : IBenchmark
+{
+    private const int Nodes = 3;
+    private const int ClientsPerNode = 4;
+    private const string Medium = "pmem";
+
+    public string Name => "ycsb";
+
+    public string What => "YCSB A to F, records of 1 KB, 3 nodes, degree 3, on Hotpot.Store; against Redis with 2 replicas, PostgreSQL with 2 standbys, LMDB.";
+
+    public async Task RunAsync(BenchContext context, CancellationToken cancellation)
+    {
+        var placements = context.Quick ? [Placement.Free] : Placement.Both;
+        foreach (var placement in placements)
+            await RunAsync(context, placement, cancellation);
+    }
+
+    private static async Task RunAsync(BenchContext context, Placement placement, CancellationToken cancellation)
+    {
+        long records = context.Quick ? 10_000 : 100_000;
+        await using var cluster = await BenchCluster.StartAsync(Nodes, Runtime.Medium.Pmem, placement, transports: null, cancellation);
+        List<YcsbPeer> stores = [await YcsbPeer.HotpotAsync(cluster, records, context)];
+        var mixes = context.Quick ? YcsbMix.All.Where(mix => mix.Name is 'A' or 'C') : YcsbMix.All;
+        foreach (var mix in mixes)
+            await RunAsync(context, cluster, mix, stores, records, cancellation);
+    }
+
+    /// <summary>Rounds of one turn of each store; who begins changes from round to round.</summary>
+    private static async Task RunAsync(
+        BenchContext context, BenchCluster cluster, YcsbMix mix, IReadOnlyList<YcsbPeer> stores, long records, CancellationToken cancellation)
+    {
+        var limit = TimeSpan.FromMilliseconds(context.Quick ? 300 : 500);
+        List<Side> sides = [];
+        foreach (var store in stores)
+            sides.Add(await store.SideAsync(cluster, mix, records, ClientsPerNode, limit));
+        var turns = stores.ToDictionary(store => store.Name, _ => new List<Turn>());
+        for (var round = -1; round < Duel.TurnsMin; round++)
+        {
+            for (var i = 0; i < sides.Count; i++)
+            {
+                var side = sides[(i + round + sides.Count) % sides.Count];
+                var turn = await side.RunAsync(cancellation);
+                if (round >= 0)
+                    turns[side.Name].Add(turn);
+            }
+        }
+
+        Row about = new() { Case = $"{mix.Name}", Placement = cluster.Placement.Name, Transport = cluster.TransportName, Medium = Medium, N = 0 };
+        var ours = turns[stores[0].Name];
+        foreach (var peer in stores.Skip(1))
+            context.Report.Add(Duel.Compare(about with { Medium = peer.Medium ?? Medium }, ours, peer.Name, turns[peer.Name], peer.TargetOf(mix), byRate: true));
+        context.Report.Add(AgainstPublished(Duel.State(about with { Case = $"{mix.Name}, published" }, ours), mix));
+    }
+
+    private static Row AgainstPublished(Row row, YcsbMix mix) => row with
+    {
+        Peer = "a document store on the ancestor, as published (its machines)",
+        PeerOpsS = mix.PublishedOpsS,
+        Ahead = row.OpsS / mix.PublishedOpsS,
+        AheadMin = row.OpsS / mix.PublishedOpsS,
+        AheadMax = row.OpsS / mix.PublishedOpsS,
+        Target = 1,
+    };
+}

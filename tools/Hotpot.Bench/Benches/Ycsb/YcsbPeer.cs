@@ -1,0 +1,85 @@
+using System.Globalization;
+using Hotpot.Bench.Harness;
+using Hotpot.Bench.Node;
+
+namespace Hotpot.Bench.Benches.Ycsb;
+
+/// <summary>A store that takes part, loaded and ready.</summary>
+internal sealed class YcsbPeer
+{
+    public required string Name { get; init; }
+
+    /// <summary>The kind of workload of its clients.</summary>
+    public required string Kind { get; init; }
+
+    /// <summary>What its clients need to find it.</summary>
+    public required IReadOnlyDictionary<string, string> Parameters { get; init; }
+
+    /// <summary>Null: the cluster's.</summary>
+    public string? Medium { get; init; }
+
+    /// <summary>How far ahead of it we want to be; null: it is only told.</summary>
+    public Func<YcsbMix, double?> TargetOf { get; init; } = _ => null;
+
+    public static async Task<YcsbPeer> HotpotAsync(BenchCluster cluster, long records, BenchContext context)
+    {
+        const long stripeBytes = 16 << 20;
+        // Three records of 1 KB share a page; indexes, and stripes that got more than others, have the rest.
+        var bytes = Math.Max(4 * stripeBytes, records * 2400 / stripeBytes * stripeBytes);
+        Dictionary<string, string> parameters = new()
+        {
+            ["store"] = "ycsb", ["bytes"] = Text(bytes), ["stripe_bytes"] = Text(stripeBytes), ["degree"] = Text(cluster.Nodes.Count),
+        };
+        YcsbPeer peer = new() { Name = "Hotpot.Store", Kind = "ycsb-hotpot", Parameters = parameters };
+        await LoadAsync(cluster, peer, records, context);
+        return peer;
+    }
+
+    /// <summary>One turn of it is one of all nodes at once.</summary>
+    public async Task<Side> SideAsync(BenchCluster cluster, YcsbMix mix, long records, int clients, TimeSpan limit)
+    {
+        List<Side> nodes = [];
+        for (var node = 0; node < cluster.Nodes.Count; node++)
+        {
+            WorkloadSpec spec = new() { Kind = Kind, Parameters = new(Parameters) { ["mix"] = mix.Name.ToString(), ["clients"] = Text(clients) } };
+            Place(spec, cluster, node, records);
+            nodes.Add(await cluster.SideAsync(node, Name, spec, int.MaxValue, limit));
+        }
+
+        return new Side(Name, async cancellation => Together(await Task.WhenAll(nodes.Select(side => side.RunAsync(cancellation)))));
+    }
+
+    private static async Task LoadAsync(BenchCluster cluster, YcsbPeer peer, long records, BenchContext context)
+    {
+        List<Side> loading = [];
+        for (var node = 0; node < cluster.Nodes.Count; node++)
+        {
+            WorkloadSpec spec = new() { Kind = node == 0 ? peer.Kind + "-create" : peer.Kind + "-load", Parameters = new(peer.Parameters) };
+            Place(spec, cluster, node, records);
+            // The first creates the store, the others find it.
+            loading.Add(await cluster.SideAsync(node, peer.Name, spec, 0, TimeSpan.Zero));
+        }
+
+        var loaded = Together(await Task.WhenAll(loading.Select(side => side.RunAsync(CancellationToken.None))));
+        context.Display.Line(string.Create(
+            CultureInfo.InvariantCulture, $"  {peer.Name} ({cluster.Placement.Name}): {loaded.Operations} records loaded in {loaded.Seconds:0.0} s"));
+    }
+
+    private static void Place(WorkloadSpec spec, BenchCluster cluster, int node, long records)
+    {
+        spec.Parameters["node"] = Text(node);
+        spec.Parameters["nodes"] = Text(cluster.Nodes.Count);
+        spec.Parameters["records"] = Text(records);
+    }
+
+    private static Turn Together(Turn[] turns) => new()
+    {
+        Us = [.. turns.SelectMany(turn => turn.Us)],
+        Operations = turns.Sum(turn => turn.Operations),
+        Seconds = turns.Max(turn => turn.Seconds),
+        More = turns[0].More.Keys.Where(key => turns.All(turn => turn.More.ContainsKey(key)))
+            .ToDictionary(key => key, key => new Samples(turns.Select(turn => turn.More[key])).Median),
+    };
+
+    private static string Text(long number) => number.ToString(CultureInfo.InvariantCulture);
+}
