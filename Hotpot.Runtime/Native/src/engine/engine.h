@@ -360,6 +360,7 @@ class Engine final : public FabricEvents {
 
   // apply.cpp
   Status ApplyPart(Dataset& ds, const ParsedPart& part, uint64_t own);
+  bool StaysPrivate(const Dataset& ds, const ParsedPart& part, uint64_t own) const;
   void ApplyPageFrozen(Dataset& ds, uint64_t number, const std::vector<Run>& runs, Bytes bytes, Freeze* freeze, uint64_t own);
   void DropTwin(Dataset& ds, Page& page, uint64_t number);
   void KeepOrDrop(Dataset& ds, Page& page, PageIndex number, Freeze& freeze);

@@ -127,7 +127,7 @@ struct Dataset {
     if (!slot) slot = std::make_unique<Chunk>(c, PagesIn(c));
     return *slot;
   }
-  Chunk* Find(ChunkIndex c) { return c.value < chunks.size() ? chunks[c.value].get() : nullptr; }
+  Chunk* Find(ChunkIndex c) const { return c.value < chunks.size() ? chunks[c.value].get() : nullptr; }
 };
 
 struct Peer {
