@@ -26,7 +26,7 @@ internal sealed class ScanBench : IBenchmark
         {
             foreach (var transports in new[] { null, "tcp" })
             {
-                await using var cluster = await BenchCluster.StartAsync(2, Medium.Pmem, placement, transports, cancellation);
+                await using var cluster = await BenchCluster.StartAsync(2, Medium.Pmem, placement, transports, cancellation, BenchCluster.NoMigration);
                 await using var ucx = await UcxPair.StartAsync(placement, transports, cancellation);
                 foreach (var mode in context.Quick ? [ScanMode.Loads] : Enum.GetValues<ScanMode>())
                     await RunAsync(context, cluster, ucx, mode, UcxWait.Spin, cancellation);
