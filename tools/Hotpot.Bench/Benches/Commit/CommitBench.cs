@@ -11,6 +11,8 @@ namespace Hotpot.Bench.Benches.Commit;
 // Peers: a Redis primary with two replicas. The same areas are SET, in a MULTI when there are several, and WAIT for degree - 1 replicas follows in the same write.
 //   "AOF":    all nodes flush a file in the same memory before they answer: what a commit promises
 //   "no AOF": replicas have the write in memory and nobody keeps it: less than a commit promises
+// And the floor: two processes that speak plain UCX, where one sends what a commit of 1 KiB sends and the other answers with a few bytes. Both sleep until something comes.
+//
 // MULTI checks no conflicts without WATCH, and a commit does. Over "tcp" both sides use TCP between all processes; beside shared memory, Redis' client uses a Unix socket
 // (its replication knows TCP only).
 internal sealed class CommitBench : IBenchmark
@@ -31,7 +33,8 @@ internal sealed class CommitBench : IBenchmark
             foreach (var transports in context.Quick ? ["tcp"] : new[] { "tcp", null })
             {
                 await using var cluster = await BenchCluster.StartAsync(Nodes, Medium.Pmem, placement, transports, cancellation, BenchCluster.NoMigration);
-                await new CommitCases(context, cluster, plain, append).RunAsync(cancellation);
+                await using var ucx = await UcxPair.StartAsync(placement, transports, cancellation);
+                await new CommitCases(context, cluster, plain, append, ucx).RunAsync(cancellation);
             }
         }
     }

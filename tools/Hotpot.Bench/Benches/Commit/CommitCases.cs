@@ -4,11 +4,15 @@ using Hotpot.Bench.Peers;
 namespace Hotpot.Bench.Benches.Commit;
 
 /// <summary>The cases of one placement and transport, one after the other. The writer is on node 0.</summary>
-internal sealed class CommitCases(BenchContext context, BenchCluster cluster, RedisServers? plain, RedisServers? append)
+internal sealed class CommitCases(BenchContext context, BenchCluster cluster, RedisServers? plain, RedisServers? append, UcxPair ucx)
 {
     private const int Operations = 20_000;
     private const int Small = 1 << 10;
     private const int Page = 4 << 10;
+
+    // A commit's record beside its bytes, and the answer to it.
+    private const int RecordBytes = 160;
+    private const int AnswerBytes = 64;
 
     private readonly TimeSpan _turn = TimeSpan.FromMilliseconds(context.Quick ? 80 : 250);
 
@@ -22,11 +26,14 @@ internal sealed class CommitCases(BenchContext context, BenchCluster cluster, Re
         var acquired = await OursAsync("acquired", degree: 3, 1, Small, grant: true, 0);
         await WarmAsync(acquired, cancellation);
         await DuelAsync("1 KiB, degree 3, acquired", acquired, RedisAsync(append, 1, Small, 2), "Redis AOF SET, WAIT 2", AcquiredTarget, cancellation);
+        // At most 2.5 times its time.
+        await DuelAsync("1 KiB, degree 3, acquired", acquired, FloorAsync(UcxWait.Block), "UCX round trip, blocking", 0.4, cancellation);
         var local = await OursAsync("owner local", degree: 3, 1, Small, grant: false, 0);
         await DuelAsync("1 KiB, degree 3, owner local", local, RedisAsync(append, 1, Small, 2), "Redis AOF SET, WAIT 2", 1, cancellation);
         if (context.Quick)
             return;
 
+        await DuelAsync("1 KiB, degree 3, acquired", acquired, FloorAsync(UcxWait.Spin), "UCX round trip, spinning", null, cancellation);
         await DuelAsync("1 KiB, degree 3, acquired", acquired, RedisAsync(plain, 1, Small, 2), "Redis no AOF SET, WAIT 2", null, cancellation);
         await DuelAsync("1 KiB, degree 3, owner local", local, RedisAsync(plain, 1, Small, 2), "Redis no AOF SET, WAIT 2", 1, cancellation);
         var remote = await OursAsync("owner remote", degree: 3, 1, Small, grant: false, 1);
@@ -59,6 +66,8 @@ internal sealed class CommitCases(BenchContext context, BenchCluster cluster, Re
 
     private async Task<Side?> RedisAsync(RedisServers? redis, int areas, int areaBytes, int replicas) =>
         redis is null ? null : await cluster.SideAsync(0, "Redis", RedisCommitWorkload.Spec(redis.Endpoint(cluster.Transports), areas, areaBytes, replicas), Operations, _turn);
+
+    private Task<Side?> FloorAsync(UcxWait wait) => Task.FromResult<Side?>(ucx.PingPong(wait, Small + RecordBytes, AnswerBytes, Operations, _turn));
 
     /// <summary>The compiler takes a while until it has compiled the path for good.</summary>
     private async Task WarmAsync(Side side, CancellationToken cancellation)
