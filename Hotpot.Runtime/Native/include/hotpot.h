@@ -96,8 +96,9 @@ typedef struct hp_config {
   uint32_t miss_timeout_ms;      /* a fault that nothing could serve this long ends in SIGBUS; 0 = default 30000 */
   uint64_t log_segment_bytes;    /* 0 = default 64 MiB; at least 48 MiB */
   uint64_t checkpoint_log_bytes; /* checkpoint when the log is larger; 0 = default 256 MiB */
-  uint32_t spin_us;              /* how long a waiting caller polls before it sleeps; default 0 */
-  uint32_t read_ahead_pages;     /* most pages fetched ahead of a sequential miss; 0 = default 64 */
+  uint32_t spin_us;              /* how long the engine thread and a waiting caller poll for a peer's message before they sleep; 0 = not at all. Where the
+                                    process has one processor nobody polls */
+  uint32_t read_ahead_pages;     /* most pages asked for by one miss of a loop, twice as many are ahead of it; 0 = default 64 */
   uint64_t log_limit_bytes;      /* new commits are held back (HP_E_BUSY, HP_E_DISK_FULL) while the log is larger; 0 = default four times
                                     checkpoint_log_bytes, else at least twice; never less than HP_MIN_LOG_LIMIT */
   uint64_t front_budget_bytes;   /* the fronts give up pages above it; 0 = they keep all, else at least HP_MIN_FRONT_BUDGET */

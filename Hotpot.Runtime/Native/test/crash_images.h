@@ -148,7 +148,7 @@ class CrashRecorder final : public FileOps {
     const std::lock_guard lock(mutex_);
     const int error = FileOps::Map(path, out);
     if (error != 0) return error;
-    out->is_pmem = as_pmem_;
+    out->is_pmem = out->by_lines = as_pmem_;
     mappings_[out->address] = {names_.at(Relative(path)), out->bytes};
     return 0;
   }

@@ -180,6 +180,11 @@ class TestOps : public FileOps {
   int Allocate(int fd, uint64_t bytes) override {
     return allocate_error != 0 ? allocate_error.load() : FileOps::Allocate(fd, bytes);
   }
+  int Map(const std::string& path, MappedFile* out) override {
+    const int error = FileOps::Map(path, out);
+    out->by_lines = false;  // a flush of lines cannot fail
+    return error;
+  }
   int SyncMapping(const void* address, size_t bytes) override {
     return mapping_error != 0 ? mapping_error.load() : FileOps::SyncMapping(address, bytes);
   }

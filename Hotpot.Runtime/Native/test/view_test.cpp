@@ -1,6 +1,7 @@
 #include "view/view.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
@@ -248,6 +249,36 @@ TEST(View, DropPrivateShowsTheFrontAgainOrMissesAgain) {
   app.join();
 }
 
+TEST(View, MapAndWakeMapsCleanPagesWakesSleepersAndLeavesPrivatePagesAlone) {
+  World w;
+  BUILD_WORLD(w, 64);
+  for (uint64_t p = 1; p < 64; p++) ASSERT_TRUE(w.FillPattern(p, static_cast<uint8_t>(p)).ok());
+  Store(w.At(5), 77);                                    // private
+  EXPECT_EQ(std::byte(Load(w.At(9))), Pattern(9)[0]);  // mapped
+  std::thread app([&] { EXPECT_EQ(std::byte(Load(w.At(0))), Pattern(100)[0]); });
+  auto events = NextFaults(*w.faults);
+  ASSERT_EQ(events.size(), 1u);
+  ASSERT_TRUE(w.FillPattern(0, 100).ok());
+  w.faults->MapAndWake(w.At(0), 64 * kPageSize);
+  app.join();
+  rusage before{}, after{};
+  getrusage(RUSAGE_THREAD, &before);
+  for (uint64_t p = 10; p < 64; p++) EXPECT_EQ(std::byte(Load(w.At(p))), Pattern(static_cast<uint8_t>(p))[0]);
+  getrusage(RUSAGE_THREAD, &after);
+  EXPECT_LT(after.ru_minflt - before.ru_minflt, 20) << "of 54 pages";
+  EXPECT_EQ(Load(w.At(5)), 77);
+  EXPECT_EQ(w.Private(), std::vector<uint64_t>{5});
+  // What was mapped is still copied by a store: the front keeps the committed page.
+  Store(w.At(30), 78);
+  EXPECT_EQ(w.front->page(PageIndex(30))[0], Pattern(30)[0]);
+  EXPECT_EQ(w.Private(), (std::vector<uint64_t>{5, 30}));
+  // And it is frozen like any other.
+  Freeze freeze(*w.view, *w.pages, PageIndex(0), 64);
+  ASSERT_TRUE(freeze.status().ok());
+  EXPECT_TRUE(freeze.IsPrivate(PageIndex(30)));
+  EXPECT_FALSE(freeze.IsPrivate(PageIndex(31)));
+}
+
 TEST(View, PunchMakesAMappedCleanPageMissAgain) {
   World w;
   BUILD_WORLD(w, 4);
@@ -264,12 +295,13 @@ TEST(View, PunchMakesAMappedCleanPageMissAgain) {
   app.join();
 }
 
-TEST(View, PopulateMapsWhatTheFrontHasAndSkipsWhatItLacks) {
+TEST(View, PopulateMapsPagesOfTheFront) {
   World w;
   BUILD_WORLD(w, 64);
   ASSERT_TRUE(w.front->FillZero(PageIndex(3), 2).ok());
   ASSERT_TRUE(w.front->FillZero(PageIndex(60), 4).ok());
-  w.view->Populate(PageIndex(0), 64);  // would sleep for ever on an absent page
+  w.view->Populate(PageIndex(3), 2);
+  w.view->Populate(PageIndex(60), 4);
   EXPECT_TRUE(NoFaultWaits(*w.faults));
   EXPECT_EQ(w.front->AllocatedBytes(), 6 * kPageSize);
   std::array<unsigned char, 64> resident{};

@@ -31,7 +31,8 @@ class OwnedFd {
 struct MappedFile {
   std::byte* address = nullptr;
   size_t bytes = 0;
-  bool is_pmem = false;  // flushing cache lines makes stores durable; else it takes SyncMapping()
+  bool is_pmem = false;   // libpmem says so
+  bool by_lines = false;  // flushing cache lines makes stores as durable as they get here; else it takes SyncMapping()
 };
 
 // Every call that can fail returns 0 or an errno value, and repeats itself after EINTR. The base class does the real

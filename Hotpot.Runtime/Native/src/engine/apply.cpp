@@ -72,6 +72,16 @@ void Engine::ApplyPageFrozen(Dataset& ds, uint64_t number, const std::vector<Run
   }
 }
 
+// This node's own commit of pages whose private copies are there now and stay: no store can make the kernel copy the front's page, so the front may change without a
+// freeze. Nothing drops such a copy while the transaction is counted in Dataset::collected, but a discard, which dropped_at tells of. A twin wants a look.
+bool Engine::StaysPrivate(const Dataset& ds, const ParsedPart& part, uint64_t own) const {
+  const Chunk* chunk = ds.Find(part.chunk);
+  return own != 0 && chunk && std::all_of(part.pages.begin(), part.pages.end(), [&](const ParsedPage& page) {
+    uint64_t number = ds.PageOf(part.chunk, page.page);
+    return own >= chunk->pages.Peek(page.page).dropped_at && ds.collected.contains(number) && !ds.twins.contains(number);
+  });
+}
+
 // Applies one committed part: on the owner, a replica or a sharer. Pages a mere sharer does not have are left alone.
 Status Engine::ApplyPart(Dataset& ds, const ParsedPart& part, uint64_t own) {
   Chunk& chunk = ds.At(part.chunk);
@@ -82,8 +92,9 @@ Status Engine::ApplyPart(Dataset& ds, const ParsedPart& part, uint64_t own) {
       if (Status s = LoadPage(ds, chunk, page.page); !s.ok()) return s;
   }
   std::optional<Freeze> freeze;
-  if (Status s = BeginFreeze(ds, ds.PageOf(part.chunk, part.pages.front().page), part.pages.back().page - part.pages.front().page + 1, &freeze); !s.ok())
-    return s;
+  if (!StaysPrivate(ds, part, own))
+    if (Status s = BeginFreeze(ds, ds.PageOf(part.chunk, part.pages.front().page), part.pages.back().page - part.pages.front().page + 1, &freeze); !s.ok())
+      return s;
   for (const ParsedPage& page : part.pages) {
     uint64_t number = ds.PageOf(part.chunk, page.page);
     Page& p = chunk.pages[page.page];

@@ -5,6 +5,9 @@
 
 namespace hotpot {
 
+// Between two ranges of one scan. The kernel walks a page in some nanoseconds.
+constexpr uint64_t kScanGap = 64;
+
 TxId Engine::NewTxId() {
   // 24 bits of incarnation and 40 of counter: unique over restarts, because the incarnation is durable before the first use.
   TxId id{self_.value, NextTxNumber()};
@@ -23,13 +26,26 @@ Status Engine::Collect(Transaction& tx, DatasetId id, std::span<const hp_range> 
     if (Status s = CheckRange(*ds, r.offset, r.length); !s.ok()) return s;
   uint64_t found = 0;
   std::vector<uint64_t> absent;
-  for (const hp_range& r : ranges) {
+  uint64_t scanned_first = 0, scanned_end = 0;  // pages that private_scratch_ tells of
+  for (size_t i = 0; i < ranges.size(); i++) {
+    const hp_range& r = ranges[i];
     if (r.length == 0) continue;
     uint64_t first = r.offset / kPageSize, last = (r.offset + r.length - 1) / kPageSize;
-    private_scratch_.clear();
-    if (Status s = ds->view->FindPrivate(*private_pages_, PageIndex(first), last - first + 1, &private_scratch_); !s.ok()) return s;
-    for (PageIndex private_page : private_scratch_) {
-      uint64_t page = private_page.value;
+    if (first < scanned_first || last >= scanned_end) {
+      // With the ranges that follow closely: one call of the kernel costs as much as looking at many pages does.
+      scanned_first = first;
+      scanned_end = last + 1;
+      for (size_t k = i + 1; k < ranges.size() && ranges[k].length > 0; k++) {
+        uint64_t next_first = ranges[k].offset / kPageSize, next_last = (ranges[k].offset + ranges[k].length - 1) / kPageSize;
+        if (next_first < scanned_first || next_first > scanned_end + kScanGap) break;
+        scanned_end = std::max(scanned_end, next_last + 1);
+      }
+      private_scratch_.clear();
+      if (Status s = ds->view->FindPrivate(*private_pages_, PageIndex(scanned_first), scanned_end - scanned_first, &private_scratch_); !s.ok()) return s;
+    }
+    for (auto seen = std::lower_bound(private_scratch_.begin(), private_scratch_.end(), PageIndex(first));
+         seen != private_scratch_.end() && seen->value <= last; ++seen) {
+      uint64_t page = seen->value;
       Chunk& chunk = ds->At(ds->ChunkOf(page));
       uint32_t in_chunk = ds->InChunk(page);
       auto twin = ds->twins.find(page);

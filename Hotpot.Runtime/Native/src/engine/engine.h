@@ -48,6 +48,7 @@
 #include "base/file_ops.h"
 #include "engine/charge.h"
 #include "engine/environment.h"
+#include "engine/polling.h"
 #include "engine/record.h"
 #include "engine/state.h"
 #include "fabric/fabric.h"
@@ -133,6 +134,12 @@ struct PendingTx {
 
 enum class Outcome : uint8_t { kCommitted, kAborted };
 
+enum class Purpose : uint8_t {  // of pages that become present
+  kMiss,      // a thread touched a page of the view, and goes on to the pages behind it: they are mapped
+  kPrefetch,  // likewise
+  kRead,      // nobody is known to want it in the view
+};
+
 struct Fetch {
   uint64_t request;
   DatasetId dataset;
@@ -140,6 +147,7 @@ struct Fetch {
   std::vector<uint32_t> pages;
   NodeId target;
   bool fail_over = false;
+  Purpose purpose;
   TimePoint sent;
 };
 
@@ -288,7 +296,8 @@ class Engine final : public FabricEvents {
 
   // loop.cpp
   void Loop();
-  bool Round();  // one round of faults, fabric, log and timers, with the turn held; true = something happened
+  // One round of faults (if there are any), fabric, log and timers, with the turn held; true = fabric or log had something.
+  bool Round(bool faults = true);
   TimePoint Now() const { return config_.environment ? config_.environment->Now() : Clock::now(); }
   void LeaveTurn();
   bool Pump();  // one round of fabric and log; true = something happened
@@ -311,6 +320,7 @@ class Engine final : public FabricEvents {
   };
   void Lead(std::unique_lock<std::mutex>& turn, const Awaited& awaited);
   void LeadOnce(std::unique_lock<std::mutex>& turn, TimePoint until);
+  void WatchFabric(bool on);
 
   // state look-ups
   Status FindDataset(DatasetId id, Dataset** out);
@@ -323,16 +333,17 @@ class Engine final : public FabricEvents {
 
   // fetch.cpp
   void HandleFault(Dataset& ds, uint64_t page, bool write, TimePoint now);
-  void Want(Dataset& ds, const std::vector<uint64_t>& pages);  // absent ones: fill or ask
-  void FillLocal(Dataset& ds, Chunk& chunk, const std::vector<uint32_t>& pages);
+  void Want(Dataset& ds, const std::vector<uint64_t>& pages, Purpose purpose = Purpose::kRead);  // absent ones: fill or ask
+  void FillLocal(Dataset& ds, Chunk& chunk, const std::vector<uint32_t>& pages, Purpose purpose);
   Status LoadPage(Dataset& ds, Chunk& chunk, uint32_t page);  // a replica's page from its store
-  void SendFetch(Dataset& ds, Chunk& chunk, std::vector<uint32_t> pages);
+  void SendFetch(Dataset& ds, Chunk& chunk, std::vector<uint32_t> pages, Purpose purpose);
   void RetryLater(Dataset& ds, Chunk& chunk, const std::vector<uint32_t>& pages, std::chrono::milliseconds delay);
-  void BecamePresent(Dataset& ds, uint64_t first, size_t pages);
+  void BecamePresent(Dataset& ds, uint64_t first, size_t pages, Purpose purpose = Purpose::kRead);
   void OnFetch(NodeId peer, const MessageHead& head, Reader reader);
   void OnPages(NodeId peer, const MessageHead& head, Reader reader);
   void DropCached(Dataset& ds, Chunk& chunk);
-  Status WaitPresent(DatasetId id, uint64_t first, uint64_t count, TimePoint deadline, std::unique_lock<std::mutex>& turn);
+  Status WaitPresent(DatasetId id, uint64_t first, uint64_t end, uint64_t ask_end, uint64_t* asked, Purpose purpose, TimePoint deadline,
+                     std::unique_lock<std::mutex>& turn);
   void PutEntry(Writer& w, const Chunk& chunk) const;
   void LearnEntry(Dataset& ds, ChunkIndex chunk, const ChunkEntryWire& wire);
 
@@ -360,6 +371,7 @@ class Engine final : public FabricEvents {
 
   // apply.cpp
   Status ApplyPart(Dataset& ds, const ParsedPart& part, uint64_t own);
+  bool StaysPrivate(const Dataset& ds, const ParsedPart& part, uint64_t own) const;
   void ApplyPageFrozen(Dataset& ds, uint64_t number, const std::vector<Run>& runs, Bytes bytes, Freeze* freeze, uint64_t own);
   void DropTwin(Dataset& ds, Page& page, uint64_t number);
   void KeepOrDrop(Dataset& ds, Page& page, PageIndex number, Freeze& freeze);
@@ -448,7 +460,6 @@ class Engine final : public FabricEvents {
   Incarnation incarnation_;     // Immutable after Create.
   int lock_fd_ = -1;            // flock on the data directory. Immutable after Create.
   int epoll_fd_ = -1, kick_fd_ = -1;  // Immutable after Create.
-  int inner_epoll_fd_ = -1;     // the fabric's and the log's descriptors; it is one of those in epoll_fd_. Immutable after Create.
   std::unique_ptr<RedoLog> log_;
   std::unique_ptr<Fabric> fabric_;
   std::unique_ptr<Faults> faults_;  // null = userfaultfd not available; then faults_denied_ says why
@@ -456,10 +467,15 @@ class Engine final : public FabricEvents {
   std::unique_ptr<PrivatePages> private_pages_;
 
   std::mutex turn_;             // owns everything below, up to the completion queue
-  std::condition_variable progress_;  // notified, under the turn, when pages became present or waiters must look again
-  uint32_t blocked_callers_ = 0;      // in WaitPresent
-  std::vector<Awaited*> awaited_;     // callers in CallAndLead
-  bool led_ = false;                  // a caller does the work of fabric and log; the engine thread is not woken for them
+  std::condition_variable progress_;  // notified when pages became present or waiters must look again
+  struct Wanted {  // what a caller in WaitPresent needs before it can go on
+    DatasetId dataset;
+    uint64_t page;
+  };
+  std::list<Wanted> wanted_;
+  bool wanted_came_ = false;  // some of it became present, and the caller has not been told yet
+  std::vector<Awaited*> awaited_;  // callers in CallAndLead
+  bool led_ = false;               // a caller does the work of the fabric; the engine thread is not woken for it
   std::map<DatasetId, std::unique_ptr<Dataset>> datasets_;
   std::vector<Peer> peers_;     // index 0 = this node
   uint64_t front_pages_ = 0;               // present in all fronts
@@ -526,6 +542,7 @@ class Engine final : public FabricEvents {
   };
   std::optional<CheckpointWork> checkpoint_;
   TimePoint checkpoint_retry_;
+  Polling polling_;
   std::vector<FaultEvent> fault_batch_;
   std::vector<PageIndex> private_scratch_;
   hp_stats stats_{};

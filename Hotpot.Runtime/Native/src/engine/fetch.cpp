@@ -13,6 +13,16 @@ alignas(64) const std::byte kZeroPage[kPageSize]{};
 PageState StateOf(const Page& p) { return static_cast<PageState>(p.state); }
 void SetState(Page& p, PageState s) { p.state = static_cast<uint64_t>(s); }
 
+// Pages of one FETCH. The first answer is here, and whoever waits for it goes on, while the owner copies the next: 256 KiB are 0.1 ms.
+constexpr size_t kFetchPages = 64;
+static_assert(kFetchPages <= kFetchPagesMax);
+// Pages that hp_read and hp_prefetch wait for at once: copied in 0.1 ms, mapped in 0.3 ms, while others wait for the turn.
+constexpr uint64_t kReadBatch = 256;
+// And that they ask for ahead of that: 2 MiB. An owner on this host then never waits for room in our ring of shared memory (4 MiB, ucx_context.cpp).
+constexpr uint64_t kReadWindow = 512;
+// From a store, under the turn: 256 KiB of a disk's sequential reading.
+constexpr uint32_t kLocalReadAhead = 64;
+
 // Calls f(first, count) for each run of consecutive numbers.
 template <class T, class F>
 void ForRuns(const std::vector<T>& pages, F&& f) {
@@ -32,21 +42,27 @@ void Engine::HandleFault(Dataset& ds, uint64_t page, bool, TimePoint now) {
     faults_->Wake(ds.base + page * kPageSize, kPageSize);
     return;
   }
-  if (!p.faulted) {
-    p.faulted = 1;
-    ds.faults.emplace(page, Fault{now});
-  }
-  // Read-ahead: each miss right behind the last run doubles the run, within the chunk.
-  bool sequential = page == ds.last_miss;
-  ds.run_length = sequential ? std::min(std::max(ds.run_length * 2, 2u), config_.read_ahead_pages) : 1;
-  uint64_t end = std::min(page + std::max(ds.run_length, 1u), ds.PageOf(chunk.index, 0) + chunk.pages.size());
+  // Another thread came for it too, or the same one after a signal: it has been asked for, and says nothing new about where a loop goes.
+  if (p.faulted) return Want(ds, {page}, Purpose::kMiss);
+  p.faulted = 1;
+  ds.faults.emplace(page, Fault{now});
+  const bool local = LocalCopy(chunk);
+  const uint64_t most = std::min<uint64_t>(local ? std::min(config_.read_ahead_pages, kLocalReadAhead) : config_.read_ahead_pages, FillWindow());
+  ReadAhead::Range ahead = ds.read_ahead.Miss(page, StateOf(p) != PageState::kAbsent, most);
   std::vector<uint64_t> pages;
-  for (uint64_t q = page; q < end; q++) pages.push_back(q);
-  ds.last_miss = end;
-  Want(ds, pages);
+  pages.reserve(1 + ahead.end - ahead.first);
+  if (ahead.first != page) pages.push_back(page);
+  uint64_t end = std::min(ahead.end, ds.page_count());
+  for (uint64_t q = ahead.first; q < end; q++) {
+    // Chunks of the other kind cost something else to read; their first miss tells.
+    if (q != page && ds.InChunk(q) == 0 && LocalCopy(ds.At(ds.ChunkOf(q))) != local) end = q;
+    if (q < end) pages.push_back(q);
+  }
+  if (end < ahead.end) ds.read_ahead.Cut(std::max(end, ahead.first));
+  Want(ds, pages, Purpose::kMiss);
 }
 
-void Engine::Want(Dataset& ds, const std::vector<uint64_t>& pages) {
+void Engine::Want(Dataset& ds, const std::vector<uint64_t>& pages, Purpose purpose) {
   for (size_t i = 0; i < pages.size();) {
     Chunk& chunk = ds.At(ds.ChunkOf(pages[i]));
     std::vector<uint32_t> absent;
@@ -56,13 +72,13 @@ void Engine::Want(Dataset& ds, const std::vector<uint64_t>& pages) {
     }
     if (absent.empty()) continue;
     if (LocalCopy(chunk))
-      FillLocal(ds, chunk, absent);
+      FillLocal(ds, chunk, absent, purpose);
     else
-      SendFetch(ds, chunk, std::move(absent));
+      SendFetch(ds, chunk, std::move(absent), purpose);
   }
 }
 
-void Engine::FillLocal(Dataset& ds, Chunk& chunk, const std::vector<uint32_t>& pages) {
+void Engine::FillLocal(Dataset& ds, Chunk& chunk, const std::vector<uint32_t>& pages, Purpose purpose) {
   std::vector<std::byte> buffer;
   ForRuns(pages, [&](uint32_t first, size_t count) {
     uint64_t page = ds.PageOf(chunk.index, first);
@@ -81,7 +97,7 @@ void Engine::FillLocal(Dataset& ds, Chunk& chunk, const std::vector<uint32_t>& p
       RetryLater(ds, chunk, failed, 50ms);
       return;
     }
-    BecamePresent(ds, page, count);
+    BecamePresent(ds, page, count, purpose);
   });
 }
 
@@ -95,7 +111,7 @@ Status Engine::LoadPage(Dataset& ds, Chunk& chunk, uint32_t page) {
   return Status::Ok();
 }
 
-void Engine::SendFetch(Dataset& ds, Chunk& chunk, std::vector<uint32_t> pages) {
+void Engine::SendFetch(Dataset& ds, Chunk& chunk, std::vector<uint32_t> pages, Purpose purpose) {
   // The owner if its link is up, else a counted replica; which replica rotates with the request number.
   NodeId target;
   bool fail_over = false;
@@ -113,10 +129,9 @@ void Engine::SendFetch(Dataset& ds, Chunk& chunk, std::vector<uint32_t> pages) {
     RetryLater(ds, chunk, pages, 5ms);
     return;
   }
-  for (size_t at = 0; at < pages.size(); at += kFetchPagesMax) {
-    Fetch fetch{next_request_++, ds.id, chunk.index, {}, target, fail_over, Now()};
-    fetch.pages.assign(pages.begin() + static_cast<ptrdiff_t>(at),
-                       pages.begin() + static_cast<ptrdiff_t>(std::min(at + kFetchPagesMax, pages.size())));
+  for (size_t at = 0; at < pages.size(); at += kFetchPages) {
+    Fetch fetch{next_request_++, ds.id, chunk.index, {}, target, fail_over, purpose, Now()};
+    fetch.pages.assign(pages.begin() + static_cast<ptrdiff_t>(at), pages.begin() + static_cast<ptrdiff_t>(std::min(at + kFetchPages, pages.size())));
     MessageBody body;
     Writer w(&body);
     w.Put(MessageHead{ds.id.value, chunk.config.epoch.value, fetch.request, chunk.index.value, fail_over ? kFetchFailOver : 0});
@@ -128,6 +143,7 @@ void Engine::SendFetch(Dataset& ds, Chunk& chunk, std::vector<uint32_t> pages) {
     }
     for (uint32_t p : fetch.pages) SetState(chunk.pages[p], PageState::kFetching);
     stats_.fetch_requests++;
+    polling_.Expect(fetch.sent);
     fetches_.emplace(fetch.request, std::move(fetch));
   }
 }
@@ -142,7 +158,7 @@ void Engine::RetryLater(Dataset& ds, Chunk& chunk, const std::vector<uint32_t>& 
   if (!retry.pages.empty()) retries_.push_back(std::move(retry));
 }
 
-void Engine::BecamePresent(Dataset& ds, uint64_t first, size_t pages) {
+void Engine::BecamePresent(Dataset& ds, uint64_t first, size_t pages, Purpose purpose) {
   bool wake = false;
   TimePoint now{};
   if (ds.view) ds.view->ClearPoison(PageIndex(first), pages);
@@ -162,8 +178,12 @@ void Engine::BecamePresent(Dataset& ds, uint64_t first, size_t pages) {
     stats_.miss_ns_max = std::max(stats_.miss_ns_max, ns);
     ds.faults.erase(it);
   }
-  if (wake) faults_->Wake(ds.base + first * kPageSize, pages * kPageSize);
-  if (blocked_callers_ > 0) progress_.notify_all();
+  // What was fetched for a loop that comes by is mapped all at once, which is cheaper than a minor fault for each page.
+  if (purpose != Purpose::kRead && ds.view)
+    faults_->MapAndWake(ds.base + first * kPageSize, pages * kPageSize);
+  else if (wake)
+    faults_->Wake(ds.base + first * kPageSize, pages * kPageSize);
+  for (const Wanted& a : wanted_) wanted_came_ |= a.dataset == ds.id && a.page - first < pages;
 }
 
 void Engine::PutEntry(Writer& w, const Chunk& chunk) const {
@@ -254,6 +274,7 @@ void Engine::OnFetch(NodeId peer, const MessageHead& head, Reader reader) {
       page.recent = 1;
     }
     stats_.served_bytes += body.size();
+    polling_.Expect(Now());  // who fetches one page often needs the next
     if (owner) CountUse(ds, chunk, peer, count);
   }
   fabric_->Send(peer, static_cast<uint16_t>(MessageType::kPages), std::move(body));
@@ -264,6 +285,8 @@ void Engine::OnPages(NodeId peer, const MessageHead& head, Reader reader) {
   if (it == fetches_.end() || it->second.target != peer) return;  // given up or asked again meanwhile
   Fetch fetch = std::move(it->second);
   fetches_.erase(it);
+  // The thread that waited for the page may need this very processor.
+  fetches_.empty() ? polling_.End() : polling_.Expect(Now());
   auto found = datasets_.find(fetch.dataset);
   if (found == datasets_.end()) return;
   Dataset& ds = *found->second;
@@ -308,7 +331,7 @@ void Engine::OnPages(NodeId peer, const MessageHead& head, Reader reader) {
       RetryLater(ds, chunk, {fetch.pages.begin() + static_cast<ptrdiff_t>(i), fetch.pages.end()}, 50ms);
       return;
     }
-    BecamePresent(ds, first.value, end - i);
+    BecamePresent(ds, first.value, end - i, fetch.purpose);
     i = end;
   }
 }
@@ -358,39 +381,38 @@ void Engine::DropCached(Dataset& ds, Chunk& chunk) {
     if (StateOf(p) != PageState::kPresent) again.push_back(ds.InChunk(page));
   }
   if (!again.empty()) RetryLater(ds, chunk, again, 0ms);
-  if (blocked_callers_ > 0) progress_.notify_all();
+  if (!wanted_.empty()) progress_.notify_all();
 }
 
-// Returns with the turn held. While it waits the turn is free.
-Status Engine::WaitPresent(DatasetId id, uint64_t first, uint64_t count, TimePoint deadline, std::unique_lock<std::mutex>& turn) {
-  const uint64_t window = FillWindow();
-  uint64_t cursor = first, end = first + count;
+// Waits for the pages [first, end), and asks for those up to `ask_end` meanwhile, as far ahead as the front's budget allows; *asked says how far that
+// was. Returns with the turn held. While it waits the turn is free.
+Status Engine::WaitPresent(DatasetId id, uint64_t first, uint64_t end, uint64_t ask_end, uint64_t* asked, Purpose purpose, TimePoint deadline,
+                           std::unique_lock<std::mutex>& turn) {
+  const uint64_t window = std::min(FillWindow(), kReadWindow);
+  uint64_t cursor = first;
   std::vector<uint64_t> absent;
-  blocked_callers_++;
+  auto me = wanted_.insert(wanted_.end(), {id, first});
   Status result;
   for (;;) {
     Dataset* ds = nullptr;
     if (result = FindDataset(id, &ds); !result.ok()) break;
-    absent.clear();
-    bool missing = false;
-    for (uint64_t page = cursor; page < end && page < cursor + window; page++) {
-      PageState state = StateOf(ds->At(ds->ChunkOf(page)).pages.Peek(ds->InChunk(page)));
-      if (state == PageState::kPresent && !missing) {
-        cursor = page + 1;
-        continue;
-      }
-      missing |= state != PageState::kPresent;
-      if (state == PageState::kAbsent) absent.push_back(page);
-    }
+    auto state = [&](uint64_t page) { return StateOf(ds->At(ds->ChunkOf(page)).pages.Peek(ds->InChunk(page))); };
+    while (cursor < end && state(cursor) == PageState::kPresent) cursor++;
     if (cursor == end) break;
-    if (!missing) continue;
-    if (!absent.empty()) {
+    if (state(cursor) == PageState::kAbsent || *asked < std::min(ask_end, cursor + window / 2)) {
+      absent.clear();
+      uint64_t page = cursor;
+      for (; page < ask_end && page < cursor + window; page++)
+        if (state(page) == PageState::kAbsent) absent.push_back(page);
+      *asked = page;
       stats_.prefetch_pages += absent.size();
-      Want(*ds, absent);
-      LeaveTurn();
-      continue;
+      if (!absent.empty()) Want(*ds, absent, purpose);
     }
+    // Answers come in the order of the questions, so the last page asked for is the one to wake up for; if it is here already, the first that is not.
+    uint64_t last = std::min(end, *asked) - 1;
+    me->page = last > cursor && state(last) != PageState::kPresent ? last : cursor;
     LeaveTurn();
+    if (state(me->page) == PageState::kPresent) continue;
     TimePoint now = Now();
     if (now >= deadline) {
       Chunk& chunk = ds->At(ds->ChunkOf(cursor));
@@ -401,15 +423,24 @@ Status Engine::WaitPresent(DatasetId id, uint64_t first, uint64_t count, TimePoi
       break;
     }
     if (config_.spin.count() > 0) {
-      // Poll for the answer in place: a blocking wake-up across cores is the dearest thing on this path.
-      TimePoint until = std::min(now + config_.spin, deadline);
+      // Poll for the answer in place: a blocking wake-up across cores is the dearest thing on this path. Between two looks the turn and the
+      // processor are free for others.
+      const TimePoint until = std::min(now + config_.spin, deadline);
       bool progress = false;
-      while (!progress && Now() < until) progress = Pump();
-      if (progress) continue;
+      do {
+        turn.unlock();
+        std::this_thread::yield();
+        turn.lock();
+        progress = Pump();
+      } while (!progress && Now() < until);
+      if (progress) {
+        LeaveTurn();  // what came may have been for others, and the engine thread sleeps until the fabric is armed again
+        continue;
+      }
     }
     progress_.wait_until(turn, std::min(deadline, now + std::chrono::milliseconds(20)));
   }
-  blocked_callers_--;
+  wanted_.erase(me);
   return result;
 }
 
@@ -419,8 +450,26 @@ Status Engine::Prefetch(DatasetId id, uint64_t offset, uint64_t length, uint32_t
   if (Status s = FindDataset(id, &ds); !s.ok()) return s;
   if (Status s = CheckRange(*ds, offset, length); !s.ok()) return s;
   if (length == 0) return Status::Ok();
-  uint64_t first = offset / kPageSize, last = (offset + length - 1) / kPageSize;
-  if (Status s = WaitPresent(id, first, last - first + 1, Now() + std::chrono::milliseconds(timeout_ms), turn); !s.ok()) return s;
+  const TimePoint deadline = Now() + std::chrono::milliseconds(timeout_ms);
+  const uint64_t end = (offset + length - 1) / kPageSize + 1;
+  uint64_t asked = 0;
+  for (uint64_t first = offset / kPageSize; first < end;) {
+    // In batches, so that a range larger than the front's budget is mapped before its first pages go again, and others have their turns in between.
+    const uint64_t batch_end = std::min(end, first + kReadBatch);
+    if (Status s = WaitPresent(id, first, batch_end, end, &asked, Purpose::kPrefetch, deadline, turn); !s.ok()) return s;
+    // WaitPresent may have let the dataset go and come back; it is there now, and the turn has been held since.
+    if (Status s = FindDataset(id, &ds); !s.ok()) return s;
+    if (ds->view) {
+      // What arrived was mapped then; this is for what was here already. All of it, unless the first went again while the last arrived.
+      uint64_t run = first;
+      for (uint64_t page = first; page <= batch_end; page++) {
+        if (page < batch_end && StateOf(ds->At(ds->ChunkOf(page)).pages.Peek(ds->InChunk(page))) == PageState::kPresent) continue;
+        if (page > run) ds->view->Populate(PageIndex(run), page - run);
+        run = page + 1;
+      }
+    }
+    first = batch_end;
+  }
   return Status::Ok();
 }
 
@@ -440,16 +489,18 @@ Status Engine::Peek(DatasetId id, uint64_t offset, size_t length, std::byte* to,
 }
 
 Status Engine::Read(DatasetId id, uint64_t offset, uint64_t length, std::byte* to, uint32_t timeout_ms) {
-  constexpr uint64_t kBatch = 256 * kPageSize;
   TimePoint deadline = Now() + std::chrono::milliseconds(timeout_ms);
   std::unique_lock turn(turn_);
   Dataset* ds = nullptr;
   if (Status s = FindDataset(id, &ds); !s.ok()) return s;
   if (Status s = CheckRange(*ds, offset, length); !s.ok()) return s;
+  if (length == 0) return Status::Ok();
+  const uint64_t end = (offset + length - 1) / kPageSize + 1;
+  uint64_t asked = 0;
   while (length > 0) {
-    uint64_t n = std::min(length, kBatch - offset % kPageSize);
+    uint64_t n = std::min(length, kReadBatch * kPageSize - offset % kPageSize);
     uint64_t first = offset / kPageSize, last = (offset + n - 1) / kPageSize;
-    if (Status s = WaitPresent(id, first, last - first + 1, deadline, turn); !s.ok()) return s;
+    if (Status s = WaitPresent(id, first, last + 1, end, &asked, Purpose::kRead, deadline, turn); !s.ok()) return s;
     // WaitPresent may have let the dataset go and come back; it is there now, and the turn has been held since.
     if (Status s = FindDataset(id, &ds); !s.ok()) return s;
     bool still = true;

@@ -3,7 +3,7 @@
 // Problem: an answer that goes from the peer to the engine thread, from there to the completion queue and from there to the caller wakes three threads one after the
 // other, and a wake-up costs more than all else that a small commit does.
 //
-// Scheme: one caller at a time, the leader, waits where the engine thread otherwise does: it sleeps on the fabric and the log, takes the turn when something
+// Scheme: one caller at a time, the leader, waits where the engine thread otherwise does: it sleeps on the fabric, takes the turn when something
 // comes, and does what there is to do, for everybody. So its own answer wakes it and nobody else. The engine thread is not told of fabric and log
 // meanwhile (one epoll_ctl each way); faults, kicks and timers are its own as ever.
 //
@@ -14,7 +14,7 @@
 // Only where the log is durable as soon as it is written. A flush takes many times what a wake-up does, and a caller that begins several commits at once wants
 // them to share it.
 //
-// Invariant: led_ is true exactly while one caller is in Lead(); then, and only then, inner_epoll_fd_ is out of the engine thread's set.
+// Invariant: led_ is true exactly while one caller is in Lead(); then, and only then, the fabric is out of the engine thread's set.
 #include <sys/epoll.h>
 
 #include "engine/engine.h"
@@ -26,39 +26,45 @@ using namespace std::chrono_literals;
 // Several round trips on one machine with all their wake-ups; what takes longer does not gain by saving one.
 constexpr auto kLeadMax = 1ms;
 
-static void Watch(int epoll, int fd, bool on) {
-  epoll_event event{};
-  event.events = on ? EPOLLIN : 0u;
-  event.data.fd = fd;
-  HOTPOT_CHECK(epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event) == 0);  // both descriptors live as long as the engine
-}
-
 void Engine::Lead(std::unique_lock<std::mutex>& turn, const Awaited& awaited) {
-  // Without a leader's wait: what is here now may be enough, a log that is durable at once for one.
-  while (Pump() && !awaited.done) {
-  }
+  // What is here now may be enough, with a log that is durable at once.
+  while (!awaited.done && !Settled()) Pump();
   if (awaited.done || led_ || stopping_ || config_.environment || config_.medium == HP_MEDIUM_FILE) return;
   led_ = true;
-  Watch(epoll_fd_, inner_epoll_fd_, false);
+  WatchFabric(false);
   for (TimePoint until = Now() + kLeadMax; !awaited.done && !stopping_ && Now() < until;) LeadOnce(turn, until);
   led_ = false;
-  Watch(epoll_fd_, inner_epoll_fd_, true);
+  WatchFabric(true);
 }
 
 void Engine::LeadOnce(std::unique_lock<std::mutex>& turn, TimePoint until) {
-  if (Pump() || !fabric_->Arm()) return;
+  if (!Settled() || !fabric_->Arm()) {
+    Pump();
+    return;
+  }
   // What waits for time to pass is the engine thread's.
   if (long_sleep_ && Waiting()) {
     long_sleep_ = false;
     Kick();
   }
+  if (std::exchange(wanted_came_, false)) progress_.notify_all();
   auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Now()).count() + 1;
   int timeout = static_cast<int>(left);
   if (int wanted = fabric_->NextTimeoutMs(); wanted >= 0) timeout = std::min(timeout, wanted);
   turn.unlock();
-  epoll_event event;
-  (void)epoll_wait(inner_epoll_fd_, &event, 1, timeout);  // whatever it was, or nothing: the next Pump sees
+  epoll_event events[64];
+  int n = epoll_wait(fabric_->EventFd(), events, std::size(events), timeout);
   turn.lock();
+  fabric_->Told({events, static_cast<size_t>(std::max(n, 0))});
+  Pump();
+}
+
+// Whether the engine thread is woken for the fabric. Both descriptors live as long as the engine.
+void Engine::WatchFabric(bool on) {
+  epoll_event event{};
+  event.events = on ? EPOLLIN : 0u;
+  event.data.fd = fabric_->EventFd();
+  HOTPOT_CHECK(epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, fabric_->EventFd(), &event) == 0);
 }
 
 }  // namespace hotpot

@@ -1,5 +1,6 @@
 // Life of the engine: creation, the thread's loop, turns, timers, completions.
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -37,21 +38,23 @@ Status Engine::Create(EngineConfig config, std::unique_ptr<Engine>* out) {
     *out = std::move(e);
     return Status::Ok();
   }
+  // On one processor whoever polls keeps the peer from answering.
+  cpu_set_t processors;
+  CPU_ZERO(&processors);
+  if (sched_getaffinity(0, sizeof processors, &processors) == 0 && CPU_COUNT(&processors) == 1) e->config_.spin = 0us;
+  e->polling_.Configure(e->config_.spin);
   if (Status s = Fabric::Create(fabric, *e, &e->fabric_); !s.ok()) return s;
-  e->epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
   e->kick_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  e->inner_epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
-  if (e->epoll_fd_ < 0 || e->kick_fd_ < 0 || e->inner_epoll_fd_ < 0)
-    return Status::Error(HP_E_IO, "Cannot create an epoll descriptor; raise the open-file limit (ulimit -n).");
-  auto watch = [](int epoll, int fd) {
+  e->epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
+  if (e->epoll_fd_ < 0 || e->kick_fd_ < 0) return Status::Error(HP_E_IO, "Cannot create an epoll descriptor; raise the open-file limit (ulimit -n).");
+  for (int fd : {e->kick_fd_, e->fabric_->EventFd(), e->log_->EventFd(), e->faults_ ? e->faults_->fd() : -1}) {
+    if (fd < 0) continue;
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.fd = fd;
-    return fd < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
-  };
-  bool watched = watch(e->inner_epoll_fd_, e->fabric_->EventFd()) && watch(e->inner_epoll_fd_, e->log_->EventFd());
-  for (int fd : {e->kick_fd_, e->inner_epoll_fd_, e->faults_ ? e->faults_->fd() : -1}) watched = watched && watch(e->epoll_fd_, fd);
-  if (!watched) return Status::Error(HP_E_IO, "Cannot watch a descriptor; raise the open-file limit (ulimit -n).");
+    if (epoll_ctl(e->epoll_fd_, EPOLL_CTL_ADD, fd, &event) != 0)
+      return Status::Error(HP_E_IO, "Cannot watch a descriptor; raise the open-file limit (ulimit -n).");
+  }
   e->thread_ = std::thread([engine = e.get()] { engine->Loop(); });
   pthread_setname_np(e->thread_.native_handle(), "hotpot-engine");
   *out = std::move(e);
@@ -85,7 +88,7 @@ Engine::~Engine() {
   fabric_.reset();
   log_.reset();
   datasets_.clear();
-  for (int fd : {epoll_fd_, inner_epoll_fd_, kick_fd_, lock_fd_})
+  for (int fd : {epoll_fd_, kick_fd_, lock_fd_})
     if (fd >= 0) close(fd);
 }
 
@@ -94,32 +97,43 @@ void Engine::Loop() {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  bool faults = false;
   while (!stop_.load(std::memory_order_acquire)) {
     int timeout = 0;
+    bool polls = false, tell = false;
     {
       std::lock_guard turn(turn_);
-      if (!Round() && fabric_->Arm()) {
+      Round(faults);
+      polls = polling_.Goes(Now());
+      tell = std::exchange(wanted_came_, false);
+      // What the round left undone, and what came in since, its descriptor tells of: it is readable as long as there is something to read.
+      if (!polls && !Unseen() && fabric_->Arm()) {
         long_sleep_ = !Waiting();
         timeout = long_sleep_ ? 100 : 2;
         int wanted = fabric_->NextTimeoutMs();
         if (wanted >= 0) timeout = std::min(timeout, wanted);
       }
     }
-    epoll_event events[8];
-    int n = epoll_wait(epoll_fd_, events, 8, timeout);
+    if (tell) progress_.notify_all();  // without the turn, which is what a woken caller wants first
+    if (polls) std::this_thread::yield();
+    epoll_event events[4];
+    int n = epoll_wait(epoll_fd_, events, std::size(events), timeout);
+    faults = false;
     for (int i = 0; i < n; i++) {
-      if (events[i].data.fd == kick_fd_) {
+      const int fd = events[i].data.fd;
+      faults |= faults_ && fd == faults_->fd();
+      if (fd == kick_fd_) {
         uint64_t ignored;
         [[maybe_unused]] ssize_t r = read(kick_fd_, &ignored, sizeof ignored);  // only empties the counter
-      } else if (events[i].data.fd == inner_epoll_fd_) {
+      } else if (fd == log_->EventFd()) {
         log_->ClearEvent();
       }
     }
   }
 }
 
-bool Engine::Round() {
-  DrainFaults();
+bool Engine::Round(bool faults) {
+  if (faults) DrainFaults();
   bool busy = Pump();
   TimePoint now = Now();
   if (now - last_tick_ >= 1ms) Tick(now);
@@ -133,12 +147,11 @@ bool Engine::Step() {
   return Waiting();
 }
 
+// For a time that is near. Time-outs of misses and of requests are a second and more, and see to it that nothing waits for ever; a long sleep is short enough
+// for them.
 bool Engine::Waiting() const {
-  if (!owed_markers_.empty() || !owed_applies_.empty() || !owed_drops_.empty() || !retries_.empty() || !fetches_.empty() || !prepare_queue_.empty()) return true;
-  if (!syncs_out_.empty() || checkpoint_ || OverBudget()) return true;
-  for (const auto& [id, ds] : datasets_)
-    if (!ds->faults.empty()) return true;
-  return false;
+  if (!owed_markers_.empty() || !owed_applies_.empty() || !owed_drops_.empty() || !retries_.empty() || !prepare_queue_.empty()) return true;
+  return !syncs_out_.empty() || checkpoint_ || OverBudget();
 }
 
 void Engine::Kick() {
@@ -157,6 +170,7 @@ bool Engine::Pump() {
 void Engine::LeaveTurn() {
   bool armed = Settled() && fabric_->Arm();
   for (int round = 0; round < 64 && !armed; round++) armed = !Pump() && fabric_->Arm();
+  if (std::exchange(wanted_came_, false)) progress_.notify_all();
   if (!armed || (long_sleep_ && Waiting())) {
     long_sleep_ = false;
     Kick();
@@ -460,6 +474,7 @@ void Engine::OnMessage(NodeId peer, Incarnation incarnation, uint16_t type, Byte
     stats_.refused_stale++;
     return;
   }
+  polling_.Arrived();
   Reader reader(body);
   switch (static_cast<MessageType>(type)) {
     case MessageType::kApply:

@@ -11,6 +11,7 @@
 
 #include "base/types.h"
 #include "engine/page_table.h"
+#include "engine/read_ahead.h"
 #include "engine/record.h"
 #include "store/store.h"
 #include "view/front.h"
@@ -110,8 +111,7 @@ struct Dataset {
   std::vector<ChunkIndex> used;                  // chunks whose `uses` is not empty
   std::vector<uint64_t> dirty;                   // pages to write at the next checkpoint
   uint64_t present_pages = 0;                    // that the front has
-  uint64_t last_miss = ~uint64_t{0};             // read-ahead: where the last run of misses ended
-  uint32_t run_length = 0;
+  ReadAhead read_ahead;
 
   uint32_t chunk_pages() const { return 1u << (chunk_log2 - 12); }
   uint32_t chunk_count() const { return static_cast<uint32_t>((size + (uint64_t{1} << chunk_log2) - 1) >> chunk_log2); }
@@ -127,7 +127,7 @@ struct Dataset {
     if (!slot) slot = std::make_unique<Chunk>(c, PagesIn(c));
     return *slot;
   }
-  Chunk* Find(ChunkIndex c) { return c.value < chunks.size() ? chunks[c.value].get() : nullptr; }
+  Chunk* Find(ChunkIndex c) const { return c.value < chunks.size() ? chunks[c.value].get() : nullptr; }
 };
 
 struct Peer {

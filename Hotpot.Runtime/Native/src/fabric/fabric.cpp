@@ -70,6 +70,9 @@ constexpr int kEventsPerTurn = 64;
 // Messages to self delivered at once, so that a node talking to itself still hears the others.
 constexpr size_t kLoopbackPerTurn = 256;
 
+// What epoll says of the descriptors in its set. A link's own tag is never used again, so an event that is late finds nobody.
+constexpr uint64_t kListenerTag = Fabric::kFirstTag, kLaneTag = kListenerTag + 1, kFirstLinkTag = kLaneTag + 1;
+
 struct SocketAddress {
   sockaddr_storage storage{};
   socklen_t size = 0;
@@ -137,6 +140,10 @@ class FabricImpl final : public Fabric, private LinkOwner {
   bool Send(NodeId peer, uint16_t type, MessageBody body) override;
   int Progress() override;
   int EventFd() const override { return epoll_; }
+  void Told(std::span<const epoll_event> events) override {
+    told_.assign(events.begin(), events.end());
+    was_told_ = true;
+  }
   bool Arm() override;
   int NextTimeoutMs() const override;
   FabricStats Stats() const override { return stats_; }
@@ -199,6 +206,9 @@ class FabricImpl final : public Fabric, private LinkOwner {
   std::vector<LaneEntry> lanes_;              // of the links that have one
   std::deque<Notice> notices_;
   std::deque<Loopback> loopback_;
+  std::vector<epoll_event> told_;  // by the caller for the next PollSockets, or by the kernel
+  bool was_told_ = false;          // by the caller
+  uint64_t next_tag_ = kFirstLinkTag;
   size_t dead_links_ = 0;
   Clock::time_point accept_again_{};  // not before, after the process ran out of descriptors
   bool listening_ = true;
@@ -255,7 +265,7 @@ Status FabricImpl::Open(const FabricConfig& config) {
   bound.size = sizeof bound.storage;
   epoll_event event{};
   event.events = EPOLLIN;
-  event.data.ptr = &listener_;
+  event.data.u64 = kListenerTag;
   if (getsockname(listener_, bound.get(), &bound.size) != 0 ||
       epoll_ctl(epoll_, EPOLL_CTL_ADD, listener_, &event) != 0) {
     return Status::Error(HP_E_IO, "The fabric cannot watch its listening socket: " + ErrnoText() + ".");
@@ -354,6 +364,7 @@ bool FabricImpl::Arm() {
     if (watch == entry.watched) continue;
     epoll_event event{};
     event.events = watch ? EPOLLIN : 0u;
+    event.data.u64 = kLaneTag;
     // A failure leaves things as they are: sleeps that end early, or a wake-up at the next time-out.
     if (epoll_ctl(epoll_, EPOLL_CTL_MOD, lane->EventFd(), &event) == 0) entry.watched = watch;
   }
@@ -424,22 +435,23 @@ int FabricImpl::PollLanes() {
 }
 
 int FabricImpl::PollSockets() {
-  epoll_event events[kEventsPerTurn];
-  const int count = epoll_wait(epoll_, events, kEventsPerTurn, 0);
+  if (!std::exchange(was_told_, false)) {
+    told_.resize(kEventsPerTurn);
+    told_.resize(static_cast<size_t>(std::max(0, epoll_wait(epoll_, told_.data(), kEventsPerTurn, 0))));
+  }
   int done = 0;
-  for (int i = 0; i < count; ++i) {
-    if (events[i].data.ptr == nullptr) continue;  // a lane's descriptor; PollLanes does its work
-    if (events[i].data.ptr == &listener_) {
-      done += AcceptAll();
-      continue;
-    }
-    // No link is destroyed before BuryLinks, so the pointer is good even if an earlier event of this turn ended it.
-    auto* const link = static_cast<Link*>(events[i].data.ptr);
-    if ((events[i].events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0 && link->state() != Link::State::kDead) {
+  for (const epoll_event& event : told_) {
+    if (event.data.u64 == kListenerTag) done += AcceptAll();
+    if (event.data.u64 < kFirstLinkTag) continue;  // the caller's, or a lane's, whose work PollLanes does
+    const auto found = std::find_if(links_.begin(), links_.end(), [&](const auto& link) { return link->tag() == event.data.u64; });
+    if (found == links_.end()) continue;
+    // No link is destroyed before BuryLinks, so the pointer is good even if this event ends it.
+    Link* const link = found->get();
+    if ((event.events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0 && link->state() != Link::State::kDead) {
       link->OnWritable();
       ++done;
     }
-    if ((events[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0 && link->state() != Link::State::kDead) {
+    if ((event.events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0 && link->state() != Link::State::kDead) {
       done += std::max(1, link->OnReadable());
     }
   }
@@ -491,10 +503,10 @@ void FabricImpl::Dial(Peer& peer, Clock::time_point now) {
 
 void FabricImpl::AddLink(int fd, NodeId called, uint32_t lanes) {
   LinkOwner& owner = *this;
-  links_.push_back(std::make_unique<Link>(owner, self_, stats_, fd, called, lanes));
+  links_.push_back(std::make_unique<Link>(owner, self_, stats_, fd, next_tag_++, called, lanes));
   epoll_event event{};
   event.events = called ? EPOLLIN | EPOLLOUT : EPOLLIN;
-  event.data.ptr = links_.back().get();
+  event.data.u64 = links_.back()->tag();
   if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) {
     links_.back()->Kill(HP_E_PEER_LOST, "The fabric cannot watch a connection: " + ErrnoText() + ".");
   }
@@ -507,7 +519,7 @@ int FabricImpl::AcceptAll() {
     if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
       // The connection stays in the listener's queue and keeps it readable; look away for a while instead of spinning.
       epoll_event none{};
-      none.data.ptr = &listener_;
+      none.data.u64 = kListenerTag;
       listening_ = epoll_ctl(epoll_, EPOLL_CTL_MOD, listener_, &none) != 0;
       accept_again_ = Clock::now() + kBackOffUnknown;
       return count;
@@ -527,7 +539,7 @@ int FabricImpl::AcceptAll() {
   if (!listening_) {
     epoll_event event{};
     event.events = EPOLLIN;
-    event.data.ptr = &listener_;
+    event.data.u64 = kListenerTag;
     listening_ = epoll_ctl(epoll_, EPOLL_CTL_MOD, listener_, &event) == 0;
     accept_again_ = Clock::now() + kBackOffUnknown;
   }
@@ -560,7 +572,7 @@ Status FabricImpl::CreateLane(Link& link, uint32_t kind, std::unique_ptr<Lane>* 
   if (!status.ok()) return status;
   epoll_event event{};
   event.events = EPOLLIN;
-  event.data.ptr = nullptr;
+  event.data.u64 = kLaneTag;
   if (epoll_ctl(epoll_, EPOLL_CTL_ADD, (*out)->EventFd(), &event) != 0) {
     return Status::Error(HP_E_IO, "The fabric cannot watch a transport: " + ErrnoText() + ".");
   }
@@ -608,7 +620,7 @@ void FabricImpl::LinkDead(Link& link) {
 void FabricImpl::WantWrite(Link& link, bool want) {
   epoll_event event{};
   event.events = want ? EPOLLIN | EPOLLOUT : EPOLLIN;
-  event.data.ptr = &link;
+  event.data.u64 = link.tag();
   if (epoll_ctl(epoll_, EPOLL_CTL_MOD, link.fd(), &event) != 0) {
     link.Kill(HP_E_PEER_LOST, "The fabric cannot watch a connection: " + ErrnoText() + ".");
   }

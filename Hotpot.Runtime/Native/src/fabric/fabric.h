@@ -4,7 +4,10 @@
 // messages arrive once and in the order sent. When it breaks, every message not yet delivered is lost, on_peer_down is called once,
 // and the fabric reconnects by itself (with back-off) until the peer is removed. Nothing a peer or a stranger sends may crash us.
 #pragma once
+#include <sys/epoll.h>
+
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -52,8 +55,12 @@ class Fabric {
   virtual bool Send(NodeId peer, uint16_t type, MessageBody body) = 0;
   // Does what can be done now without blocking; returns the number of things done (0 = idle).
   virtual int Progress() = 0;
-  // For epoll. Arm() returns false if there is work to do: call Progress() again instead of sleeping.
+  // An epoll descriptor: readable when there is something to do, if Arm() has returned true. Who sleeps in epoll_wait on it anyway may add descriptors of
+  // its own, with data.u64 below kFirstTag, and pass on what it was told under the turn: the next Progress() then does not ask the kernel again.
+  // Arm() returns false if there is work to do: call Progress() again instead of sleeping.
   virtual int EventFd() const = 0;
+  static constexpr uint64_t kFirstTag = uint64_t{1} << 32;
+  virtual void Told(std::span<const epoll_event>) {}
   virtual bool Arm() = 0;
   // Milliseconds until Progress() wants to be called even without an event (handshake time-outs, reconnects); -1 = no need.
   virtual int NextTimeoutMs() const = 0;

@@ -35,10 +35,12 @@ void FrameStream::Release() {
 }
 
 FrameStream::Result FrameStream::Receive(std::byte* to, size_t room, size_t* bytes) {
+  if (emptied_) return Result::kIdle;
   for (;;) {
     const ssize_t got = recv(fd_, to, room, MSG_DONTWAIT);
     if (got > 0) {
       *bytes = static_cast<size_t>(got);
+      emptied_ = *bytes < room;
       return Result::kFrame;
     }
     if (got == 0) return Fail(Result::kClosed, "the peer closed the connection");

@@ -6,7 +6,8 @@
 //
 // Readiness. One receive brings in many frames, and the descriptor does not tell of those that are here already. So who
 // stops reading before kIdle must first take what the buffer holds (From::kBuffer); after that, what is left is in the
-// kernel, and the descriptor is readable as long as anything is.
+// kernel, and the descriptor is readable as long as anything is. A receive that brought less than there was room for has
+// emptied the connection; the next one would only hear so, and is not made before the descriptor has told of more.
 #pragma once
 #include <deque>
 #include <memory>
@@ -41,6 +42,8 @@ class FrameStream {
     kConnection,  // what has been received, then what the connection has
     kBuffer,      // only what has been received
   };
+  // The descriptor has told that there is something to receive.
+  void OnReadable() { emptied_ = false; }
   // At most one frame, of at most `max_body` bytes. *received grows by the bytes taken from the connection.
   Result Read(From from, size_t max_body, wire::FrameHeader* header, Bytes* body, uint64_t* received);
   void Queue(wire::FrameKind kind, uint16_t type, MessageBody body);
@@ -69,6 +72,7 @@ class FrameStream {
   std::unique_ptr<std::byte[]> large_;  // padded body of a frame that does not fit into buffer_
   wire::FrameHeader large_header_{};
   size_t large_have_ = 0;
+  bool emptied_ = false;  // by the last receive
   uint64_t next_in_ = 0, next_out_ = 0;
   std::deque<Outgoing> outgoing_;
   size_t front_sent_ = 0;  // bytes of outgoing_.front() already sent

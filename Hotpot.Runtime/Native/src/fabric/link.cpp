@@ -94,9 +94,10 @@ std::string RefusalText(wire::RefusalCode code) {
 
 }  // namespace
 
-Link::Link(LinkOwner& owner, const HandshakeSelf& self, FabricStats& stats, int fd, NodeId called, uint32_t lanes)
+Link::Link(LinkOwner& owner, const HandshakeSelf& self, FabricStats& stats, int fd, uint64_t tag, NodeId called, uint32_t lanes)
     : owner_(owner),
       stats_(stats),
+      tag_(tag),
       called_(called),
       offered_(lanes),
       stream_(fd),
@@ -114,6 +115,7 @@ int Link::OnReadable() {
   // not for what is here already, so that is finished first: at most one receive buffer, 64 KiB.
   constexpr int kFramesPerTurn = 256;
   int frames = 0;
+  stream_.OnReadable();
   while (state_ != State::kDead) {
     wire::FrameHeader header{};
     Bytes body;

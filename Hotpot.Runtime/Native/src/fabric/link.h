@@ -54,8 +54,8 @@ class Link final : private LaneEvents {
   // eight messages of HP_MAX_TX_BYTES fit.
   static constexpr size_t kMaxUnsentBytes = 256u << 20;
 
-  // `called` is empty for the acceptor.
-  Link(LinkOwner& owner, const HandshakeSelf& self, FabricStats& stats, int fd, NodeId called, uint32_t lanes);
+  // `tag` is the owner's name for it. `called` is empty for the acceptor.
+  Link(LinkOwner& owner, const HandshakeSelf& self, FabricStats& stats, int fd, uint64_t tag, NodeId called, uint32_t lanes);
   ~Link();
 
   State state() const { return state_; }
@@ -66,6 +66,7 @@ class Link final : private LaneEvents {
   Clock::time_point deadline() const { return deadline_; }  // of every state but kUp and kDead
   Clock::time_point died() const { return died_; }
   int fd() const { return stream_.fd(); }
+  uint64_t tag() const { return tag_; }
   uint32_t lane_kind() const { return lane_kind_; }
   // Null when there is none, or none that may be used any more.
   Lane* lane() const { return state_ == State::kDead ? nullptr : lane_.get(); }
@@ -115,6 +116,7 @@ class Link final : private LaneEvents {
 
   LinkOwner& owner_;
   FabricStats& stats_;
+  const uint64_t tag_;
   const NodeId called_;
   const uint32_t offered_;  // by a dialer; an acceptor asks the owner when it knows who calls
   // All below: written by the holder of the engine's turn only.

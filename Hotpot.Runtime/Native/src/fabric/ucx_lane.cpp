@@ -126,7 +126,9 @@ unsigned UcxLane::Progress() {
 }
 
 Lane::Armed UcxLane::Arm() {
-  const ucs_status_t status = UcxApi::Get().worker_arm(worker_);
+  // The first call after an event finds that event's signal, takes it and says busy, also when the message has been dealt with.
+  ucs_status_t status = UcxApi::Get().worker_arm(worker_);
+  if (status == UCS_ERR_BUSY) status = UcxApi::Get().worker_arm(worker_);
   if (status == UCS_OK) {
     busy_arms_ = 0;
     return Armed::kYes;

@@ -65,19 +65,19 @@ Status PmemLog::Write(uint64_t offset, const RecordHeader& header, std::span<con
 // Stores without waiting: on persistent memory the lines are on their way when this returns, and Drain() waits for
 // them.
 std::byte* PmemLog::Copy(std::byte* to, const void* from, size_t bytes) {
-  if (bytes > 0) ops_.Store(to, from, bytes, mapping_.is_pmem);
+  if (bytes > 0) ops_.Store(to, from, bytes, mapping_.by_lines);
   return to + bytes;
 }
 
 int PmemLog::Drain(uint64_t offset, uint64_t bytes) {
-  if (!mapping_.is_pmem) return ops_.SyncMapping(mapping_.address + offset, bytes);
+  if (!mapping_.by_lines) return ops_.SyncMapping(mapping_.address + offset, bytes);
   ops_.Drain();
   return 0;
 }
 
 // For bytes that were stored without Copy().
 int PmemLog::Persist(uint64_t offset, uint64_t bytes) {
-  if (mapping_.is_pmem) ops_.FlushLines(mapping_.address + offset, bytes);
+  if (mapping_.by_lines) ops_.FlushLines(mapping_.address + offset, bytes);
   return Drain(offset, bytes);
 }
 

@@ -5,8 +5,8 @@
 // is valid only if all of it is there. After the drain the tail mark is stored behind the record and, on purpose,
 // neither flushed nor fenced: when it reaches the medium at all, it does so after the record it vouches for.
 //
-// On tmpfs, the stand-in, pmem_is_pmem() is false and each record costs an msync(), which there is a short system call.
-// The same holds for a disk, where it is a real (and slow) sync.
+// On tmpfs, the stand-in, the lines are flushed as on persistent memory, so that it costs what it stands in for; it survives the process, not the
+// machine, and IsPmem() says so. On a disk each record costs an msync(), which is a real (and slow) sync.
 #pragma once
 #include "log/segmented_log.h"
 

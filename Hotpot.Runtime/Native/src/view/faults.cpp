@@ -63,6 +63,26 @@ void Faults::Wake(uint64_t address, uint64_t length) {
   HOTPOT_CHECK(ioctl(fd_, UFFDIO_WAKE, &range) == 0);
 }
 
+// UFFDIO_CONTINUE is meant for mappings that ask for minor faults, which ours must not: then no load of a page the front has could do without us.
+// But it does what we want on any mapping that is registered.
+void Faults::MapAndWake(uint64_t address, uint64_t length) {
+  uint64_t done = 0;
+  while (can_map_ && done < length) {
+    uffdio_continue request{};
+    request.range = {address + done, length - done};
+    if (ioctl(fd_, UFFDIO_CONTINUE, &request) == 0) return;
+    if (request.mapped > 0) {
+      done += static_cast<uint64_t>(request.mapped);
+    } else if (request.mapped == -EEXIST || request.mapped == -EFAULT) {
+      Wake(address + done, kPageSize);  // Mapped meanwhile; or the kernel has swapped the page out, and the load will get it.
+      done += kPageSize;
+    } else if (request.mapped != -EAGAIN) {
+      can_map_ = false;
+    }
+  }
+  if (done < length) Wake(address + done, length - done);
+}
+
 void Faults::WakePages(std::vector<uint64_t>* addresses) {
   std::sort(addresses->begin(), addresses->end());
   for (size_t i = 0; i < addresses->size();) {

@@ -39,6 +39,9 @@ class Faults {
   // Appends waiting events, at most kFaultBatchMax; in no order, with duplicates. Fewer than that: there were no more.
   void Read(std::vector<FaultEvent>* out);
   void Wake(uint64_t address, uint64_t length);
+  // For pages of a view that the front has, all of them: maps them and wakes their sleepers. A page that is mapped already, or private, stays as it
+  // is. Maps for half of what a minor fault costs (docs/views.md); where the kernel cannot, the threads that wake do it.
+  void MapAndWake(uint64_t address, uint64_t length);
   // Wakes many pages with few system calls: sorts and dedupes the addresses, and joins neighbours.
   void WakePages(std::vector<uint64_t>* addresses);
   // Write-protects (and later lifts, waking the sleepers). Works on pages not mapped yet. When Protect returns, no
@@ -57,6 +60,7 @@ class Faults {
 
   int fd_ = -1;              // Immutable after Open.
   bool can_poison_ = false;  // Immutable after Open.
+  bool can_map_ = true;      // Until the kernel refuses. Written under the turn.
 };
 
 }  // namespace hotpot

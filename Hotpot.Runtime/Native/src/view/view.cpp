@@ -136,15 +136,9 @@ void View::DropPrivate(PageIndex first, size_t pages) {
   poisoned_.erase(poisoned_.lower_bound(first.value), poisoned_.lower_bound(first.value + pages));
 }
 
+// It fails without memory for page tables, or on a poisoned page; then loads do it, or end as they must.
 void View::Populate(PageIndex first, size_t pages) {
-  const uint64_t end = first.value + pages;
-  uint64_t at = first.value, run_end = 0;
-  // Only what the front has: on an absent page the call would sleep until this very thread serves the fault.
-  while (front_->NextPresent(&at, end, &run_end)) {
-    int rc = madvise(reinterpret_cast<void*>(AddressOf(PageIndex(at))), (run_end - at) * kPageSize, kMadvPopulateRead);
-    if (rc != 0) return;
-    at = run_end;
-  }
+  (void)madvise(reinterpret_cast<void*>(AddressOf(first)), pages * kPageSize, kMadvPopulateRead);
 }
 
 // A page fault holds the mapping's lock (or the address space's) for reading from its first look at the page table to

@@ -71,8 +71,8 @@ class View {
   void DropPrivate(PageIndex first, size_t pages);
   // Returns when every page fault that was under way on the view has ended or sleeps. Part of Freeze.
   void WaitForFaultsUnderWay();
-  // Maps those pages of the range that the front has (MADV_POPULATE_READ), so that the first load is not even a minor
-  // fault. Best effort: without memory for page tables the load does it.
+  // Maps pages that the front has, all of them (MADV_POPULATE_READ), so that the first load is not even a minor fault. On an absent page
+  // the call would sleep until this very thread serves the fault.
   void Populate(PageIndex first, size_t pages);
 
   // The page could not be had in time: accesses end in SIGBUS until ClearPoison or DropPrivate. False: this kernel
