@@ -44,6 +44,7 @@ internal static class Catalog
         [ArrayRecords.Kind] = ArrayRecords.CreateAsync,
         [LmdbRecords.Kind] = LmdbRecords.CreateAsync,
         [PageTouches.Kind] = PageTouches.CreateAsync,
+        [RedisGets.Kind] = RedisGets.CreateAsync,
         [SequentialScan.Kind] = SequentialScan.CreateAsync,
         ["ycsb-hotpot"] = YcsbWorkload.With(HotpotYcsb.OpenAsync),
         ["ycsb-hotpot-create"] = YcsbWorkload.Loading(HotpotYcsb.CreateAsync),

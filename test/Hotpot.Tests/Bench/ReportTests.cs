@@ -52,8 +52,8 @@ public sealed class ReportTests
             [DuelTests.Timed(4)], "peer", [DuelTests.Timed(2)], target: 0.7);
 
         var line = Report.Describe(row);
-        Assert.Contains("1 KiB (pinned, tcp, pmem): p50 4 us", line, StringComparison.Ordinal);
-        Assert.Contains("; peer p50 2 us", line, StringComparison.Ordinal);
+        Assert.Contains("1 KiB (pinned, tcp, pmem): 250000/s, p50 4 us", line, StringComparison.Ordinal);
+        Assert.Contains("; peer 500000/s, p50 2 us", line, StringComparison.Ordinal);
         Assert.Contains("; ahead 0.50 (0.50 to 0.50), target 0.7: MISSED; engine_us 1.25", line, StringComparison.Ordinal);
     }
 

@@ -21,9 +21,12 @@ public sealed class UcxPairTests
             var page = await pair.PingPong(wait, requestBytes: 44, answerBytes: 4096, operations: 5, s_limit).RunAsync(CancellationToken.None);
             Assert.Equal(5, page.Operations);
             // The client itself compares the sum of what arrived with the sum of what was sent.
-            var stream = await pair.Stream(wait, bytes: 80 << 20, messageBytes: 1 << 20, s_limit).RunAsync(CancellationToken.None);
-            Assert.Empty(stream.Us);
-            Assert.Equal(80, stream.Operations);
+            foreach (var newMemory in new[] { false, true })
+            {
+                var stream = await pair.Stream(wait, bytes: 80 << 20, messageBytes: 1 << 20, newMemory, s_limit).RunAsync(CancellationToken.None);
+                Assert.Empty(stream.Us);
+                Assert.Equal(80, stream.Operations);
+            }
         }
     }
 

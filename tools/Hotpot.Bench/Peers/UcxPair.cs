@@ -72,16 +72,18 @@ internal sealed class UcxPair : IAsyncDisposable
     public Side PingPong(UcxWait wait, int requestBytes, int answerBytes, int operations, TimeSpan limit) =>
         new(
             $"UCX, {Describe(wait)}",
-            cancellation => RunAsync(new Order(wait, Sum: false, requestBytes, answerBytes, PieceBytes(answerBytes), operations, limit), times: true, cancellation));
+            cancellation => RunAsync(new Order(wait, "keep", requestBytes, answerBytes, PieceBytes(answerBytes), operations, limit), times: true, cancellation));
 
     /// <summary>
     /// One answer of many bytes, in messages of so many, into the client's memory, where it is read word by word. An operation is a MiB, so that rates are
     /// MiB/s.
     /// </summary>
-    public Side Stream(UcxWait wait, long bytes, int messageBytes, TimeSpan limit) =>
+    /// <param name="newMemory">Into memory that the client has not had before, as a cache that keeps what it reads; else into one buffer, again and again.</param>
+    public Side Stream(UcxWait wait, long bytes, int messageBytes, bool newMemory, TimeSpan limit) =>
         new(
-            $"UCX stream, {Describe(wait)}",
-            cancellation => RunAsync(new Order(wait, Sum: true, RequestBytes: 64, bytes, messageBytes, Count: 1, limit), times: false, cancellation));
+            $"UCX stream{(newMemory ? " into new memory" : "")}, {Describe(wait)}",
+            cancellation => RunAsync(
+                new Order(wait, newMemory ? "sum-new" : "sum", RequestBytes: 64, bytes, messageBytes, Count: 1, limit), times: false, cancellation));
 
     public async ValueTask DisposeAsync()
     {
@@ -115,11 +117,11 @@ internal sealed class UcxPair : IAsyncDisposable
         return ParseTurn(await _client.ReadAsync("", limit.Token), times, order.AnswerBytes);
     }
 
-    private sealed record Order(UcxWait Wait, bool Sum, int RequestBytes, long AnswerBytes, int PieceBytes, int Count, TimeSpan Limit)
+    private sealed record Order(UcxWait Wait, string Use, int RequestBytes, long AnswerBytes, int PieceBytes, int Count, TimeSpan Limit)
     {
         public override string ToString() => string.Create(
             CultureInfo.InvariantCulture,
-            $"turn {(Wait == UcxWait.Block ? "block" : "spin")} {(Sum ? "sum" : "keep")} {RequestBytes} {AnswerBytes} {PieceBytes} {Count} {(long)Limit.TotalMilliseconds}");
+            $"turn {(Wait == UcxWait.Block ? "block" : "spin")} {Use} {RequestBytes} {AnswerBytes} {PieceBytes} {Count} {(long)Limit.TotalMilliseconds}");
     }
 
     /// <summary>One process of the pair. It ends by itself when its standard input does, so it never outlives the benchmark.</summary>

@@ -29,7 +29,7 @@ internal sealed class LoadBench : IBenchmark
             var ours = await SideAsync("Hotpot", MappedRecords.Kind, new() { ["dataset"] = DatasetName });
             var placed = about with { Placement = placement.Name };
 
-            var array = await SideAsync("array", ArrayRecords.Kind, new() { ["bytes"] = Text(bytes) });
+            var array = await SideAsync("array", ArrayRecords.Kind, new() { ["bytes"] = $"{bytes}" });
             context.Report.Add(await Duel.RunAsync(placed with { Case = $"1 KiB of {bytes >> 20} MiB" }, ours, array, OfArray, turns, cancellation));
 
             if (!Lmdb.IsInstalled())
@@ -42,7 +42,7 @@ internal sealed class LoadBench : IBenchmark
             {
                 var lmdb = await SideAsync(name, LmdbRecords.Kind, new()
                 {
-                    ["bytes"] = Text(bytes), ["file"] = Path.Combine(cluster.Folder.Path, "records.lmdb"), ["renew"] = renew.ToString(),
+                    ["bytes"] = $"{bytes}", ["file"] = Path.Combine(cluster.Folder.Path, "records.lmdb"), ["renew"] = renew.ToString(),
                 });
                 context.Report.Add(await Duel.RunAsync(placed with { Case = $"1 KiB of {bytes >> 20} MiB" }, ours, lmdb, OfLmdb, turns, cancellation));
             }
@@ -51,6 +51,4 @@ internal sealed class LoadBench : IBenchmark
                 cluster.SideAsync(0, name, new WorkloadSpec { Kind = kind, Parameters = parameters }, operations, s_turnLimit);
         }
     }
-
-    private static string Text(long number) => number.ToString(System.Globalization.CultureInfo.InvariantCulture);
 }

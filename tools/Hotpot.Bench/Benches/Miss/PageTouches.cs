@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Hotpot.Bench.Harness;
 using Hotpot.Bench.Node;
 using Hotpot.Clients;
@@ -52,7 +51,7 @@ internal sealed class PageTouches : IWorkload
         Parameters =
         {
             ["dataset"] = dataset, ["access"] = access.ToString(), ["zeros"] = zeros.ToString(),
-            ["first"] = Text(first), ["pages"] = Text(pages),
+            ["first"] = $"{first}", ["pages"] = $"{pages}",
         },
     };
 
@@ -61,26 +60,18 @@ internal sealed class PageTouches : IWorkload
         if (operations > _order.Length - _next)
             throw new IOException($"Only {_order.Length - _next} pages are left that were not touched; {operations} are wanted.");
         var before = _engine.Statistics();
-        List<double> samples = new(operations);
-        var begin = Stopwatch.GetTimestamp();
-        var end = begin + (long)(limit.TotalSeconds * Stopwatch.Frequency);
-        var now = begin;
-        for (var i = 0; i < operations && now < end; i++)
+        var clock = new TurnClock(operations, limit);
+        while (clock.Begin())
         {
             var offset = (long)_order[_next++] * Limits.PageBytes;
-            var asked = Stopwatch.GetTimestamp();
             var word = _access == PageAccess.Touch ? Volatile.Read(in _mapped.Mapping.ReadOnlyRef<ulong>(offset)) : _mapped.Mapping.GetReadOnlySpan<ulong>(offset, Limits.PageBytes / sizeof(ulong))[0];
-            now = Stopwatch.GetTimestamp();
-            samples.Add(Samples.Microseconds(now - asked));
+            clock.End();
             if (word != (_zeros ? 0 : Pattern.WordAt(offset)))
                 throw new IOException($"The page at {offset} has other bytes than were committed.");
         }
 
-        return Task.FromResult(new Turn
-        {
-            Us = [.. samples], Operations = samples.Count, Seconds = Stopwatch.GetElapsedTime(begin, now).TotalSeconds,
-            More = Shares(before, _engine.Statistics(), samples.Average()),
-        });
+        var turn = clock.Done();
+        return Task.FromResult(turn with { More = Shares(before, _engine.Statistics(), turn.Us.Average()) });
     }
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
@@ -97,6 +88,4 @@ internal sealed class PageTouches : IWorkload
         var engine = (after.MissNsSum - before.MissNsSum) / 1e3 / misses;
         return new() { ["engine_us"] = engine, ["userfaultfd_us"] = meanUs - engine, ["userfaultfd_share"] = (meanUs - engine) / meanUs };
     }
-
-    private static string Text(long number) => number.ToString(System.Globalization.CultureInfo.InvariantCulture);
 }

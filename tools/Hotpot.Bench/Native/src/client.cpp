@@ -11,9 +11,10 @@ bool TurnOrder::Parse(const std::string& text, TurnOrder* out) {
   uint64_t limit_ms = 0;
   if (!(words >> verb >> wait >> use >> out->request_bytes >> out->answer_bytes >> out->piece_bytes >> out->count >> limit_ms) || words >> more) return false;
   out->wait = wait == "spin" ? Wait::kSpin : Wait::kBlock;
-  out->sum = use == "sum";
+  out->new_memory = use == "sum-new";
+  out->sum = out->new_memory || use == "sum";
   out->limit = std::chrono::milliseconds(limit_ms);
-  return verb == "turn" && (wait == "spin" || wait == "block") && (use == "sum" || use == "keep") && out->request_bytes <= kRingBytes && out->count > 0;
+  return verb == "turn" && (wait == "spin" || wait == "block") && (out->sum || use == "keep") && out->request_bytes <= kRingBytes && out->count > 0;
 }
 
 void Client::Arrived(const Header&, std::span<const std::byte> bytes) {
@@ -54,12 +55,14 @@ std::vector<double> Client::Run(const TurnOrder& order, double* seconds) {
   const Clock::time_point begin = Clock::now();
   Clock::time_point last = begin;
   do {
+    if (order.new_memory) pair_.ReceiveIntoNewMemory(order.answer_bytes);
     Exchange(order, order.answer_bytes);
     const Clock::time_point now = Clock::now();
     microseconds.push_back(std::chrono::duration<double, std::micro>(now - last).count());
     last = now;
   } while (microseconds.size() < order.count && last - begin < order.limit);
   *seconds = std::chrono::duration<double>(last - begin).count();
+  pair_.ReceiveIntoNewMemory(0);
   if (!order.sum) return microseconds;
   uint64_t expected = 0;
   for (uint64_t place = 0; place + sizeof expected <= order.answer_bytes; place += sizeof expected) expected += WordAt(place % kRingBytes);

@@ -12,7 +12,8 @@ struct TurnOrder {
   uint64_t request_bytes = 0, answer_bytes = 0;
   uint32_t piece_bytes = 1;
   uint64_t count = 1;
-  bool sum = false;  // reads what arrives, word by word, as a program that wanted it would
+  bool sum = false;         // reads what arrives, word by word, as a program that wanted it would
+  bool new_memory = false;  // and receives each answer into memory of its own
   std::chrono::milliseconds limit{0};
   // False when the text is no order.
   static bool Parse(const std::string& text, TurnOrder* out);

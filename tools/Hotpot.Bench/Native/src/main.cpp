@@ -3,7 +3,7 @@
 //   standard output              standard input
 //   address HEX                  peer HEX
 //   ready
-//   (client)                     turn block|spin sum|keep REQUEST_BYTES ANSWER_BYTES PIECE_BYTES COUNT LIMIT_MS
+//   (client)                     turn block|spin keep|sum|sum-new REQUEST_BYTES ANSWER_BYTES PIECE_BYTES COUNT LIMIT_MS
 //   {"seconds":S,"us":[...]}
 //
 // A turn ends after COUNT exchanges or with the first that ends after LIMIT_MS. Both roles end with their standard input.

@@ -2,6 +2,7 @@
 
 #include <sched.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -34,7 +35,7 @@ void Fail(const std::string& what) {
   std::exit(1);
 }
 
-Pair::Pair(const std::string& transports, Events& events) : events_(events), one_core_(HasOneCore()), outgoing_(kRingBytes), incoming_(kRingBytes) {
+Pair::Pair(const std::string& transports, Events& events) : events_(events), one_core_(HasOneCore()), outgoing_(kRingBytes), incoming_(kRingBytes), room_(incoming_) {
   for (size_t place = 0; place < kRingBytes; place += sizeof(uint64_t)) {
     const uint64_t word = WordAt(place);
     std::memcpy(outgoing_.data() + place, &word, sizeof word);
@@ -125,11 +126,23 @@ void Pair::OnSent(void* request, ucs_status_t status, void* pair) {
 }
 
 std::byte* Pair::Room(size_t length) {
-  if (length > kRingBytes) Fail("a message is larger than the buffer");
-  if (incoming_at_ + length > kRingBytes) incoming_at_ = 0;
-  std::byte* const room = incoming_.data() + incoming_at_;
-  incoming_at_ += (length + 63) / 64 * 64;
+  if (length > room_.size()) Fail("a message is larger than the buffer");
+  if (room_at_ + length > room_.size()) room_at_ = 0;
+  std::byte* const room = room_.data() + room_at_;
+  room_at_ += (length + 63) / 64 * 64;
   return room;
+}
+
+void Pair::ReceiveIntoNewMemory(size_t bytes) {
+  if (!new_.empty()) munmap(new_.data(), new_.size());
+  new_ = {};
+  room_ = incoming_;
+  room_at_ = 0;
+  if (bytes == 0) return;
+  void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) Fail("there is no memory for what arrives");
+  new_ = {static_cast<std::byte*>(memory), bytes};
+  room_ = new_;
 }
 
 ucs_status_t Pair::OnMessage(void* self, const void* header_bytes, size_t header_length, void* data, size_t length, const ucp_am_recv_param_t* param) {

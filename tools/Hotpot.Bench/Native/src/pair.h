@@ -11,7 +11,8 @@
 // without end; where both ends have one core between them, it gives the core away after each fruitless call, elsewhere now and then, or a
 // peer that waits for our core would run only when our time slice ends. The request says how the server is to wait for the next one.
 //
-// What arrives is always copied or received into memory of ours, as any receive with a buffer would have it, and its first word is checked.
+// What arrives is always copied or received into memory of ours, as any receive with a buffer would have it, and its first word is checked. That memory is a
+// buffer that is used again and again; or, when asked for, memory that the process has not had before, as a cache has it that keeps what comes.
 #pragma once
 #include <ucp/api/ucp.h>
 
@@ -73,6 +74,9 @@ class Pair {
   bool Pause(Wait wait, Clock::time_point deadline);
   void WatchInput();
 
+  // From now on what arrives goes into shared memory of so many bytes that is new to the process, until 0 is given.
+  void ReceiveIntoNewMemory(size_t bytes);
+
  private:
   struct Receive {
     Pair* pair;
@@ -99,7 +103,9 @@ class Pair {
   std::array<Header, 64> headers_{};
   size_t next_header_ = 0;
   std::vector<std::byte> outgoing_, incoming_;
-  size_t incoming_at_ = 0;  // where the next message goes
+  std::span<std::byte> room_;  // of incoming_ or of new_
+  size_t room_at_ = 0;         // where the next message goes
+  std::span<std::byte> new_;
 };
 
 [[noreturn]] void Fail(const std::string& what);
