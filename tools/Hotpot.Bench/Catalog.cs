@@ -49,5 +49,14 @@ internal static class Catalog
         ["ycsb-hotpot"] = YcsbWorkload.With(HotpotYcsb.OpenAsync),
         ["ycsb-hotpot-create"] = YcsbWorkload.Loading(HotpotYcsb.CreateAsync),
         ["ycsb-hotpot-load"] = YcsbWorkload.Loading(HotpotYcsb.OpenAsync),
+        ["ycsb-redis"] = YcsbWorkload.With(RedisYcsb.OpenAsync),
+        ["ycsb-redis-create"] = YcsbWorkload.Loading(RedisYcsb.OpenAsync),
+        ["ycsb-redis-load"] = YcsbWorkload.Loading(RedisYcsb.OpenAsync),
+        ["ycsb-postgres"] = YcsbWorkload.With(PostgresYcsb.OpenAsync),
+        ["ycsb-postgres-create"] = YcsbWorkload.Loading(PostgresYcsb.CreateAsync),
+        ["ycsb-postgres-load"] = YcsbWorkload.Loading(PostgresYcsb.OpenAsync),
+        ["ycsb-lmdb"] = YcsbWorkload.With(LmdbYcsb.OpenAsync),
+        ["ycsb-lmdb-create"] = YcsbWorkload.Loading(LmdbYcsb.OpenAsync),
+        ["ycsb-lmdb-load"] = YcsbWorkload.Loading(LmdbYcsb.OpenAsync),
     };
 }
