@@ -4,6 +4,7 @@ using Hotpot.Bench.Benches.CommitFile;
 using Hotpot.Bench.Benches.Contend;
 using Hotpot.Bench.Benches.Load;
 using Hotpot.Bench.Benches.Miss;
+using Hotpot.Bench.Benches.PageRank;
 using Hotpot.Bench.Benches.Scan;
 using Hotpot.Bench.Benches.Ycsb;
 using Hotpot.Bench.Harness;
@@ -24,6 +25,7 @@ internal static class Catalog
         new MissBench(),
         new ScanBench(),
         new YcsbBench(),
+        new PageRankBench(),
     ];
 
     public static IReadOnlyDictionary<string, WorkloadFactory> Workloads { get; } = new Dictionary<string, WorkloadFactory>(StringComparer.Ordinal)
@@ -48,5 +50,8 @@ internal static class Catalog
         ["ycsb-hotpot"] = YcsbWorkload.With(HotpotYcsb.OpenAsync),
         ["ycsb-hotpot-create"] = YcsbWorkload.Loading(HotpotYcsb.CreateAsync),
         ["ycsb-hotpot-load"] = YcsbWorkload.Loading(HotpotYcsb.OpenAsync),
+        [GraphLoadWorkload.Kind] = GraphLoadWorkload.CreateAsync,
+        [PageRankWorkload.Kind] = PageRankWorkload.CreateAsync,
+        [NativePageRankWorkload.Kind] = NativePageRankWorkload.CreateAsync,
     };
 }
