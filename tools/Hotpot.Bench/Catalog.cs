@@ -4,7 +4,10 @@ using Hotpot.Bench.Benches.CommitFile;
 using Hotpot.Bench.Benches.Contend;
 using Hotpot.Bench.Benches.Load;
 using Hotpot.Bench.Benches.Miss;
+using Hotpot.Bench.Benches.Open;
 using Hotpot.Bench.Benches.PageRank;
+using Hotpot.Bench.Benches.Recover;
+using Hotpot.Bench.Benches.Scale;
 using Hotpot.Bench.Benches.Scan;
 using Hotpot.Bench.Benches.Ycsb;
 using Hotpot.Bench.Harness;
@@ -26,6 +29,9 @@ internal static class Catalog
         new ScanBench(),
         new YcsbBench(),
         new PageRankBench(),
+        new RecoverBench(),
+        new OpenBench(),
+        new ScaleBench(),
     ];
 
     public static IReadOnlyDictionary<string, WorkloadFactory> Workloads { get; } = new Dictionary<string, WorkloadFactory>(StringComparer.Ordinal)
@@ -53,5 +59,7 @@ internal static class Catalog
         [GraphLoadWorkload.Kind] = GraphLoadWorkload.CreateAsync,
         [PageRankWorkload.Kind] = PageRankWorkload.CreateAsync,
         [NativePageRankWorkload.Kind] = NativePageRankWorkload.CreateAsync,
+        [ChunkReads.Kind] = ChunkReads.CreateAsync,
+        [SparseOpen.Kind] = SparseOpen.CreateAsync,
     };
 }

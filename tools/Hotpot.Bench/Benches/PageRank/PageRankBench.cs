@@ -19,6 +19,12 @@ internal sealed class PageRankBench : IBenchmark
     private const double EfficiencyTarget = 0.75;
 
     private const int EdgeFactor = 16;
+    private const int ScaleMax = 22;
+    private const int ScaleMin = 18;
+
+    // The file of edges 8, the peer's CSR 5, the graph three times (in 1, 2 and 4 partitions) in fronts and stores 3 * 2 * 5, what loading needs for a while 20; and as
+    // much again for the others on the machine.
+    private const long BytesForEdge = 2 * 63;
     private const ulong Seed = 22;
 
     // Single precision, and sums in another order: a rank is good to about 1e-5.
@@ -36,8 +42,18 @@ internal sealed class PageRankBench : IBenchmark
         {
             int[] nodes = context.Quick ? placement == Placement.Pinned ? [1] : [1, 2] : [1, 2, 4];
             await using var cluster = await BenchCluster.StartAsync(nodes.Max(), Medium.Pmem, placement, transports: null, cancellation);
-            await new Session(context, cluster, context.Quick ? 18 : 22, context.Quick ? 10 : 5).RunAsync(nodes, cancellation);
+            await new Session(context, cluster, context.Quick ? 18 : LargestScale(), context.Quick ? 10 : 5).RunAsync(nodes, cancellation);
         }
+    }
+
+    /// <summary>22 if there is memory for it.</summary>
+    private static int LargestScale()
+    {
+        var available = GC.GetGCMemoryInfo() is var info ? info.TotalAvailableMemoryBytes - info.MemoryLoadBytes : 0;
+        var scale = ScaleMax;
+        while (scale > ScaleMin && BytesForEdge * ((long)EdgeFactor << scale) > available)
+            scale--;
+        return scale;
     }
 
     private sealed class Session(BenchContext context, BenchCluster cluster, int scale, int steps)
