@@ -57,7 +57,7 @@ public sealed class RespClientTests : IDisposable
     [InlineData(1)]
     [InlineData(100_000)]
     [InlineData(1_000_000)]
-    public void Values_of_any_size_arrive_whole(int bytes)
+    public async Task Values_of_any_size_arrive_whole(int bytes)
     {
         byte[] value = new byte[bytes];
         new Random(1).NextBytes(value);
@@ -73,11 +73,11 @@ public sealed class RespClientTests : IDisposable
 
         for (int i = 0; i < 3; i++)
             Assert.True(_client.ReadBulk().SequenceEqual(value));
-        Assert.True(answering.Wait(TimeSpan.FromSeconds(10)));
+        await answering.WaitAsync(TimeSpan.FromSeconds(10));
     }
 
     [Fact]
-    public void A_line_that_arrives_byte_by_byte_is_one_line()
+    public async Task A_line_that_arrives_byte_by_byte_is_one_line()
     {
         Task answering = Task.Run(() =>
         {
@@ -87,7 +87,7 @@ public sealed class RespClientTests : IDisposable
 
         Assert.Equal(123456, _client.ReadInteger());
         _client.ReadOk();
-        Assert.True(answering.Wait(TimeSpan.FromSeconds(10)));
+        await answering.WaitAsync(TimeSpan.FromSeconds(10));
     }
 
     [Theory]
