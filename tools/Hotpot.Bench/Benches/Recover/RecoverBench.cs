@@ -8,7 +8,7 @@ namespace Hotpot.Bench.Benches.Recover;
 // What the death of an owner costs: stated, without a peer.
 //
 // Three nodes; one owns a whole dataset and is killed without notice. From the kill on are measured:
-//   detected     the dataset's configuration no longer has the node: its death was noticed, decided and stored
+//   detected     the map has changed: the death was noticed, decided, and every chunk of the node fenced
 //   promoted     every chunk is served by a new owner
 //   reads        another node reads a word of every chunk, begun with the kill: when it is through, and its slowest word
 //   degree 2: restored   the two that are left hold every chunk twice again; what travels is the whole dataset
@@ -58,14 +58,12 @@ internal sealed class RecoverBench : IBenchmark
         await RunAsync(Owner, new WorkloadSpec { Kind = FillWorkload.Kind, Parameters = { ["dataset"] = dataset.Name } });
         await HealthWatch.UntilAsync(cluster, dataset, Stopwatch.GetTimestamp(), HealthWatch.IsWhole, cancellation);
         var reads = await cluster.SideAsync(Reader, ChunkReads.Kind, ChunkReads.Spec(dataset.Name), operations: 1, s_limit);
-        var owner = cluster.Nodes[Owner].Id;
-
+        var before = (await dataset.StatAsync(cancellation)).Health.MapVersion;
         var killed = Stopwatch.GetTimestamp();
         await cluster.KillAsync(Owner);
         var reading = reads.RunAsync(cancellation);
-        var detected = await HealthWatch.UntilAsync(cluster, dataset, killed, health => !health.Members.Contains(owner), cancellation);
-        var promoted = await HealthWatch.UntilAsync(
-            cluster, dataset, killed, health => !health.Members.Contains(owner) && health.Recovering == 0, cancellation);
+        var detected = await HealthWatch.UntilAsync(cluster, dataset, killed, health => health.MapVersion > before, cancellation);
+        var promoted = await HealthWatch.UntilAsync(cluster, dataset, killed, health => health.MapVersion > before && health.Recovering == 0, cancellation);
         var read = await reading;
         Dictionary<string, double> more = new()
         {
