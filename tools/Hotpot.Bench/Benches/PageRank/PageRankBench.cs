@@ -40,7 +40,13 @@ internal sealed class PageRankBench : IBenchmark
     {
         foreach (var placement in Placement.Both)
         {
-            int[] nodes = context.Quick ? placement == Placement.Pinned ? [1] : [1, 2] : [1, 2, 4];
+            // On one core more nodes only take turns.
+            int[] nodes = (context.Quick, placement == Placement.Pinned) switch
+            {
+                (true, true) => [1],
+                (true, false) or (false, true) => [1, 2],
+                (false, false) => [1, 2, 4],
+            };
             await using var cluster = await BenchCluster.StartAsync(nodes.Max(), Medium.Pmem, placement, transports: null, cancellation);
             await new Session(context, cluster, context.Quick ? 18 : LargestScale(), context.Quick ? 10 : 5).RunAsync(nodes, cancellation);
         }
