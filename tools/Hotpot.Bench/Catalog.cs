@@ -4,6 +4,10 @@ using Hotpot.Bench.Benches.CommitFile;
 using Hotpot.Bench.Benches.Contend;
 using Hotpot.Bench.Benches.Load;
 using Hotpot.Bench.Benches.Miss;
+using Hotpot.Bench.Benches.Open;
+using Hotpot.Bench.Benches.PageRank;
+using Hotpot.Bench.Benches.Recover;
+using Hotpot.Bench.Benches.Scale;
 using Hotpot.Bench.Benches.Scan;
 using Hotpot.Bench.Benches.Ycsb;
 using Hotpot.Bench.Harness;
@@ -24,6 +28,10 @@ internal static class Catalog
         new MissBench(),
         new ScanBench(),
         new YcsbBench(),
+        new PageRankBench(),
+        new RecoverBench(),
+        new OpenBench(),
+        new ScaleBench(),
     ];
 
     public static IReadOnlyDictionary<string, WorkloadFactory> Workloads { get; } = new Dictionary<string, WorkloadFactory>(StringComparer.Ordinal)
@@ -58,5 +66,10 @@ internal static class Catalog
         ["ycsb-lmdb"] = YcsbWorkload.With(LmdbYcsb.OpenAsync),
         ["ycsb-lmdb-create"] = YcsbWorkload.Loading(LmdbYcsb.OpenAsync),
         ["ycsb-lmdb-load"] = YcsbWorkload.Loading(LmdbYcsb.OpenAsync),
+        [GraphLoadWorkload.Kind] = GraphLoadWorkload.CreateAsync,
+        [PageRankWorkload.Kind] = PageRankWorkload.CreateAsync,
+        [NativePageRankWorkload.Kind] = NativePageRankWorkload.CreateAsync,
+        [ChunkReads.Kind] = ChunkReads.CreateAsync,
+        [SparseOpen.Kind] = SparseOpen.CreateAsync,
     };
 }
