@@ -186,6 +186,16 @@ public sealed class Dataset
         return Node("acquired").Acquirer.AcquireAsync(Description, range, mode, timeout ?? DefaultTimeout, cancellationToken);
     }
 
+    /// <summary>
+    /// Who orders the commits to a byte, as far as this node knows; none while nobody has committed to its chunk. Commits to bytes of one owner are
+    /// cheaper in one transaction. It may change at any time.
+    /// </summary>
+    public NodeId OwnerOf(long offset)
+    {
+        new ByteRange(offset, 1).CheckInside(Size, Name);
+        return Node("looked at").OwnerOf(Id, Description.ChunkOf(offset));
+    }
+
     /// <summary>How the dataset stands in the cluster, and what each node holds of it.</summary>
     public async Task<DatasetStatus> StatAsync(CancellationToken cancellationToken = default)
     {

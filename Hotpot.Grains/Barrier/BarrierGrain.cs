@@ -8,9 +8,9 @@ namespace Hotpot.Grains.Barrier;
 // round in its place within the same turn, so an arrival for the next generation can never be counted for this one, however
 // fast the participants come back.
 //
-// Death: while somebody waits, the grain watches the membership. A node on which a participant of this round, or of the one before it, ran and that has lost that
+// Death: the grain watches the membership from the first arrival on. A node on which a participant of this round, or of the one before it, ran and that has lost that
 // life breaks the round: those who wait get BarrierBrokenException. The round before counts because its participants are the ones expected
-// now; one that died between two rounds would otherwise be waited for in vain.
+// now; one that died between two rounds would otherwise be waited for in vain. Its death was told when nobody waited, so the first arrival of a round looks itself.
 //
 // Potential weakness: the rounds live in this activation. When its silo dies, those who wait get the host's error, as if a participant had died.
 [Reentrant]
@@ -22,13 +22,13 @@ internal sealed class BarrierGrain(IClusterView cluster, TimeProvider time) : Gr
     // All are written by this grain's turns. The grain is reentrant: between two awaits a turn runs alone.
     private BarrierRound _round = new(1, new Dictionary<Guid, BarrierRound.Place>());
     private CancellationTokenSource? _watch;
-    private int _waiting;
 
     public async Task<long> ArriveAsync(BarrierArrival arrival, CancellationToken cancellationToken = default)
     {
         if (arrival.Participants is < 1 or > MaxParticipants)
             throw new InvalidRequestException($"A barrier of {arrival.Participants} participants is not possible; give 1 to {MaxParticipants}.");
-        cluster.Current.Live.TryGetValue(arrival.Node, out SiloAddress? silo);
+        ClusterNodes nodes = cluster.Current;
+        nodes.Live.TryGetValue(arrival.Node, out SiloAddress? silo);
         if (!arrival.Node.IsNone && silo is null)
             throw new NodeUnavailableException($"Node {arrival.Node} is not an active member of the cluster; start its silo.");
 
@@ -37,8 +37,9 @@ internal sealed class BarrierGrain(IClusterView cluster, TimeProvider time) : Gr
         round.Arrive(arrival.Participant, arrival.Participants, arrival.Node, silo);
         if (round.IsOver)
             _round = round.Next();
+        else if (round.Arrived == 1)
+            BreakIfLost(nodes);
         EnsureWatching();
-        _waiting++;
         try
         {
             return await round.Completion.WaitAsync(arrival.Timeout, time, cancellationToken);
@@ -54,17 +55,12 @@ internal sealed class BarrierGrain(IClusterView cluster, TimeProvider time) : Gr
             round.Withdraw(arrival.Participant);
             throw;
         }
-        finally
-        {
-            _waiting--;
-            if (_waiting == 0)
-                StopWatching();
-        }
     }
 
     public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {
-        StopWatching();
+        _watch?.Cancel();
+        _watch?.Dispose();
         return Task.CompletedTask;
     }
 
@@ -76,26 +72,22 @@ internal sealed class BarrierGrain(IClusterView cluster, TimeProvider time) : Gr
         _ = WatchAsync(_watch.Token);
     }
 
-    private void StopWatching()
+    private void BreakIfLost(ClusterNodes nodes)
     {
-        _watch?.Cancel();
-        _watch?.Dispose();
-        _watch = null;
+        if (_round.FindLost(nodes) is not { } lost)
+            return;
+        _round.Break($"Node {lost} died, on which a participant of barrier '{this.GetPrimaryKeyString()}' ran; start again with the ones that are left.");
+        // Nobody is expected any more: who comes now begins afresh.
+        _round = _round.Next();
     }
 
-    // Detached, in this grain's turns; it ends when nobody waits any more.
+    // Detached, in this grain's turns; it ends with the activation.
     private async Task WatchAsync(CancellationToken cancellationToken)
     {
         try
         {
             await foreach (ClusterNodes nodes in cluster.WatchAsync(cancellationToken))
-            {
-                if (_round.FindLost(nodes) is not { } lost)
-                    continue;
-                _round.Break($"Node {lost} died, on which a participant of barrier '{this.GetPrimaryKeyString()}' ran; start again with the ones that are left.");
-                // Nobody is expected any more: who comes now begins afresh.
-                _round = _round.Next();
-            }
+                BreakIfLost(nodes);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {

@@ -77,13 +77,13 @@ public interface IDatasetGrain : IGrainWithStringKey
 [Alias("hotpot.ChunkMapPage")]
 public sealed record ChunkMapPage
 {
-    /// <summary>4096 entries of about 100 bytes: 400 KiB, well below the actor hosts' limit for one message.</summary>
+    /// <summary>At the worst, with no two chunks alike, 4096 entries of about 20 bytes: well below the actor hosts' limit for one message.</summary>
     public const int MaxEntries = 4096;
 
     /// <summary>The version of the map that the page was taken from.</summary>
     [Id(0)] public required ulong Version { get; init; }
 
-    [Id(1)] public required ChunkEntry[] Entries { get; init; }
+    [Id(1)] public required PackedEntries Entries { get; init; }
 
     /// <summary>Where to go on; null when this was the last page.</summary>
     [Id(2)] public ChunkIndex? Next { get; init; }

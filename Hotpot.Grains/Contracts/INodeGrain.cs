@@ -22,11 +22,11 @@ public interface INodeGrain : IGrainWithStringKey
     /// the node, and nothing was installed.
     /// </summary>
     [Alias("InstallMap")]
-    Task<bool> InstallMapAsync(DatasetId dataset, Incarnation incarnation, ChunkEntry[] entries);
+    Task<bool> InstallMapAsync(DatasetId dataset, Incarnation incarnation, PackedEntries entries);
 
     /// <summary>What this node holds of these chunks. A chunk it does not hold is left out.</summary>
     [Alias("GetChunkStates")]
-    Task<ChunkState[]> GetChunkStatesAsync(DatasetId dataset, ChunkIndex[] chunks);
+    Task<PackedStates> GetChunkStatesAsync(DatasetId dataset, PackedChunks chunks);
 
     /// <summary>All participants of all transactions that are prepared and undecided here.</summary>
     [Alias("GetPending")]
@@ -97,7 +97,7 @@ public static class RemoteLimits
 public sealed record NodeIdentity
 {
     /// <summary>Version of grain contracts and fabric messages together; nodes of different versions refuse each other.</summary>
-    public const uint CurrentProtocol = 1;
+    public const uint CurrentProtocol = 2;
 
     [Id(0)] public required NodeId Node { get; init; }
 

@@ -76,7 +76,7 @@ internal sealed class ChunkMap
             }
             page.Add(entry);
         }
-        return new ChunkMapPage { Version = Version, Entries = [.. page], Next = next };
+        return new ChunkMapPage { Version = Version, Entries = PackedEntries.Of(page), Next = next };
     }
 
     private ChunkMapCounts Count()

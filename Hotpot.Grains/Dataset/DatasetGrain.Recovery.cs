@@ -106,8 +106,8 @@ internal sealed partial class DatasetGrain
         foreach (IGrouping<NodeId, ChunkIndex> group in byNode)
         {
             ChunkIndex[] asked = [.. group];
-            ChunkState[] states = await GrainFactory.NodeGrain(group.Key).GetChunkStatesAsync(Id, asked);
-            Dictionary<ChunkIndex, ChunkState> held = states.Where(chunk => chunk.Held).ToDictionary(chunk => chunk.Chunk);
+            PackedStates states = await GrainFactory.NodeGrain(group.Key).GetChunkStatesAsync(Id, PackedChunks.Of(asked));
+            Dictionary<ChunkIndex, ChunkState> held = states.Unpack().Where(chunk => chunk.Held).ToDictionary(chunk => chunk.Chunk);
             foreach (ChunkIndex chunk in asked)
                 reports[chunk][group.Key] = held.TryGetValue(chunk, out ChunkState report) ? report : null;
         }

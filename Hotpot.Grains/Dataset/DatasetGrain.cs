@@ -288,7 +288,10 @@ internal sealed partial class DatasetGrain(
     private async Task InstallAsync(NodeId node, Incarnation incarnation, IEnumerable<ChunkEntry> entries)
     {
         foreach (ChunkEntry[] batch in entries.Chunk(ChunkMapPage.MaxEntries))
-            await CallMemberAsync(node, grain => grain.InstallMapAsync(Id, incarnation, batch));
+        {
+            PackedEntries packed = PackedEntries.Of(batch);
+            await CallMemberAsync(node, grain => grain.InstallMapAsync(Id, incarnation, packed));
+        }
     }
 
     /// <summary>Calls a member until it has answered, or it has no need to: it is dead, or it is a new life that has not joined yet.</summary>

@@ -81,7 +81,11 @@ internal interface IClusterView
 
 internal sealed class ClusterView(IClusterMembershipService membership) : IClusterView
 {
-    public ClusterNodes Current => ClusterNodes.From(membership.CurrentSnapshot);
+    // Every commit and every arrival at a barrier looks, and making the nodes costs more than a grain call's own work. Written by whoever sees a new snapshot first;
+    // one reference, so that the two always belong together.
+    private Reduced? _last;
+
+    public ClusterNodes Current => Reduce(membership.CurrentSnapshot);
 
     public async ValueTask<ClusterNodes> RefreshAsync(CancellationToken cancellationToken)
     {
@@ -93,6 +97,18 @@ internal sealed class ClusterView(IClusterMembershipService membership) : IClust
         [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
     {
         await foreach (ClusterMembershipSnapshot snapshot in membership.MembershipUpdates.WithCancellation(cancellationToken))
-            yield return ClusterNodes.From(snapshot);
+            yield return Reduce(snapshot);
     }
+
+    private ClusterNodes Reduce(ClusterMembershipSnapshot snapshot)
+    {
+        Reduced? last = Volatile.Read(ref _last);
+        if (last is not null && ReferenceEquals(last.Snapshot, snapshot))
+            return last.Nodes;
+        ClusterNodes nodes = ClusterNodes.From(snapshot);
+        Volatile.Write(ref _last, new Reduced(snapshot, nodes));
+        return nodes;
+    }
+
+    private sealed record Reduced(ClusterMembershipSnapshot Snapshot, ClusterNodes Nodes);
 }

@@ -136,8 +136,8 @@ internal sealed partial class DatasetRegistry(
                 ChunkMapPage page = await grain.GetMapAsync(local.CompleteVersion, start).WaitAsync(cancellationToken);
                 // Changes made while we page have a version above the first page's, so the next refresh sees them.
                 version ??= page.Version;
-                if (page.Entries.Length > 0)
-                    await ApplyMapAsync(local, page.Entries);
+                if (page.Entries.Unpack() is { Length: > 0 } entries)
+                    await ApplyMapAsync(local, entries);
                 from = page.Next;
             }
             local.CompleteVersion = version ?? local.CompleteVersion;

@@ -102,6 +102,8 @@ internal sealed partial class HotpotNode : IHotpotNode, ILifecycleParticipant<IS
     public async Task<DatasetDescription> OpenAsync(DatasetId dataset, CancellationToken cancellationToken) =>
         (await _datasets.OpenAsync(dataset, cancellationToken)).Description;
 
+    public NodeId OwnerOf(DatasetId dataset, ChunkIndex chunk) => _datasets.Get(dataset).Map.Find(chunk)?.Owner ?? NodeId.None;
+
     public void Participate(ISiloLifecycle lifecycle) =>
         lifecycle.Subscribe(nameof(HotpotNode), ServiceLifecycleStage.Active, OnStart, OnStop);
 

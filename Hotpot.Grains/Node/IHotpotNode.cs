@@ -28,6 +28,9 @@ public interface IHotpotNode
 
     /// <summary>The same by id, for a dataset whose description is known to the caller no more.</summary>
     Task<DatasetDescription> OpenAsync(DatasetId dataset, CancellationToken cancellationToken);
+
+    /// <summary>Who owns a chunk of an open dataset as far as this node knows; none while nobody does.</summary>
+    NodeId OwnerOf(DatasetId dataset, ChunkIndex chunk);
 }
 
 /// <summary>Grants for this node: taken from owners, kept until recalled.</summary>

@@ -42,7 +42,7 @@ internal sealed class NodeGrain(
         return Task.CompletedTask;
     }
 
-    public async Task<bool> InstallMapAsync(DatasetId dataset, Incarnation incarnation, ChunkEntry[] entries)
+    public async Task<bool> InstallMapAsync(DatasetId dataset, Incarnation incarnation, PackedEntries entries)
     {
         // What a map gives to an earlier life of this node is not this life's: what that one left undecided is settled before this one serves.
         if (incarnation.CompareTo(engine.Identity.Incarnation) < 0)
@@ -50,15 +50,15 @@ internal sealed class NodeGrain(
         if (incarnation != engine.Identity.Incarnation)
             throw new NodeUnavailableException(
                 $"Incarnation {incarnation} of node {Self} was looked for and {engine.Identity.Incarnation} was found; try again when the membership has settled.");
-        await datasets.ApplyMapAsync(datasets.Get(dataset), entries);
+        await datasets.ApplyMapAsync(datasets.Get(dataset), entries.Unpack());
         return true;
     }
 
-    public Task<ChunkState[]> GetChunkStatesAsync(DatasetId dataset, ChunkIndex[] chunks)
+    public Task<PackedStates> GetChunkStatesAsync(DatasetId dataset, PackedChunks chunks)
     {
         datasets.Get(dataset);
-        HashSet<ChunkIndex> wanted = [.. chunks];
-        return Task.FromResult<ChunkState[]>([.. engine.ChunkStates(dataset).Where(state => wanted.Contains(state.Chunk))]);
+        HashSet<ChunkIndex> wanted = chunks.Unpack();
+        return Task.FromResult(PackedStates.Of([.. engine.ChunkStates(dataset).Where(state => wanted.Contains(state.Chunk))]));
     }
 
     public Task<TransactionParticipant[]> GetPendingAsync() => Task.FromResult(engine.Pending());

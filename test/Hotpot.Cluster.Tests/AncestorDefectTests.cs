@@ -24,7 +24,7 @@ public sealed class AncestorDefectTests : IAsyncLifetime
     {
         Dataset dataset = await _cluster.CreateAsync("extra", ChunkBytes, degree: 3);
         for (byte value = 1; value <= 5; value++)
-            await _cluster.On(0).StoreAndCommitAsync("extra", [new Store { Offset = 0, Bytes = [value], Count = 100 }], CommitOptions.Default);
+            await _cluster.On(0).StoreAndCommitAsync("extra", [new Stored { Offset = 0, Bytes = [value], Count = 100 }], CommitOptions.Default);
         // Each replica in turn is the only one left, so that nothing but its own copy can answer.
         await _cluster.Nodes[0].KillAsync();
         await _cluster.Nodes[1].KillAsync();
@@ -52,11 +52,11 @@ public sealed class AncestorDefectTests : IAsyncLifetime
     public async Task Defect03_ACoherenceMessageStoppedAtTheFirstDirtyPage()
     {
         await _cluster.CreateAsync("dirty", ChunkBytes, degree: 1);
-        await _cluster.On(0).StoreAndCommitAsync("dirty", [new Store { Offset = 0, Bytes = [1], Count = 10 }], CommitOptions.Default);
+        await _cluster.On(0).StoreAndCommitAsync("dirty", [new Stored { Offset = 0, Bytes = [1], Count = 10 }], CommitOptions.Default);
         // Node 1 shares all pages, and has an uncommitted store in the second.
         Assert.Equal(1, (await _cluster.On(1).LoadAsync("dirty", 9 * 4096, 1))[0]);
-        await _cluster.On(1).StoreAsync("dirty", [new Store { Offset = 4096 + 8, Bytes = [77] }]);
-        await _cluster.On(0).StoreAndCommitAsync("dirty", [new Store { Offset = 0, Bytes = [2], Count = 10 }], CommitOptions.Default);
+        await _cluster.On(1).StoreAsync("dirty", [new Stored { Offset = 4096 + 8, Bytes = [77] }]);
+        await _cluster.On(0).StoreAndCommitAsync("dirty", [new Stored { Offset = 0, Bytes = [2], Count = 10 }], CommitOptions.Default);
         for (int page = 0; page < 10; page++)
             Assert.Equal(page == 1 ? (byte)1 : (byte)2, (await _cluster.On(1).LoadAsync("dirty", page * 4096, 1))[0]);
         await _cluster.On(1).CommitAsync("dirty", CommitOptions.Default);
@@ -134,7 +134,7 @@ public sealed class AncestorDefectTests : IAsyncLifetime
         Random random = new(12);
         long[] places = [.. Enumerable.Range(0, 50).Select(_ => random.NextInt64(dataset.Size / 8) * 8).Distinct()];
         CommitResult result = await _cluster.On(0).StoreAndCommitAsync(
-            "undeclared", [.. places.Select(place => new Store { Offset = place, Bytes = BitConverter.GetBytes(place + 1) })], CommitOptions.Default);
+            "undeclared", [.. places.Select(place => new Stored { Offset = place, Bytes = BitConverter.GetBytes(place + 1) })], CommitOptions.Default);
         Assert.Equal(places.Select(place => place / 4096).Distinct().Count(), result.Pages);
         foreach (long place in places)
             Assert.Equal(place + 1, BitConverter.ToInt64(await ReadAsync(2, dataset, place, 8)));
@@ -162,5 +162,5 @@ public sealed class AncestorDefectTests : IAsyncLifetime
     private Task<byte[]> ReadAsync(int node, Dataset dataset, long offset, int length) => _cluster.RetryAsync(
         () => _cluster.Grains.NodeGrain(_cluster.Nodes[node].Id).ReadAllAsync(dataset, offset, length), $"node {node} can read");
 
-    private static Store Value(int chunk, long value) => new() { Offset = (long)chunk * ChunkBytes, Bytes = BitConverter.GetBytes(value) };
+    private static Stored Value(int chunk, long value) => new() { Offset = (long)chunk * ChunkBytes, Bytes = BitConverter.GetBytes(value) };
 }

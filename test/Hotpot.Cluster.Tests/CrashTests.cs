@@ -119,10 +119,10 @@ public sealed class CrashTests : IAsyncLifetime
 
     private int IndexOf(NodeId node) => Enumerable.Range(0, 3).Single(i => _cluster.Nodes[i].Id == node);
 
-    private static Store Pages(int chunk, int pages, long value)
+    private static Stored Pages(int chunk, int pages, long value)
     {
         byte[] bytes = new byte[8];
         BinaryPrimitives.WriteInt64LittleEndian(bytes, value);
-        return new Store { Offset = (long)chunk * ChunkBytes, Bytes = bytes, Count = pages };
+        return new Stored { Offset = (long)chunk * ChunkBytes, Bytes = bytes, Count = pages };
     }
 }

@@ -140,10 +140,10 @@ public sealed class DurabilityTests
     {
         await using TestCluster cluster = await TestCluster.StartAsync(3);
         Dataset dataset = await cluster.CreateAsync("degraded", 4 << 20, degree: 3);
-        await cluster.On(0).StoreAndCommitAsync("degraded", [new Store { Offset = 0, Bytes = [1] }], CommitOptions.Default);
+        await cluster.On(0).StoreAndCommitAsync("degraded", [new Stored { Offset = 0, Bytes = [1] }], CommitOptions.Default);
         await cluster.Nodes[2].KillAsync();
         DegreeException error = await Assert.ThrowsAsync<DegreeException>(
-            () => cluster.On(0).StoreAndCommitAsync("degraded", [new Store { Offset = 0, Bytes = [2] }], new CommitOptions { Timeout = TimeSpan.FromSeconds(8) }));
+            () => cluster.On(0).StoreAndCommitAsync("degraded", [new Stored { Offset = 0, Bytes = [2] }], new CommitOptions { Timeout = TimeSpan.FromSeconds(8) }));
         Assert.False(error.Committed);
         Assert.Equal([1], await cluster.Grains.NodeGrain(cluster.Nodes[1].Id).ReadAllAsync(dataset, 0, 1));
         CommitResult result = await cluster.On(0).CommitAsync("degraded", new CommitOptions { MinDegree = 2 });
@@ -158,7 +158,7 @@ public sealed class DurabilityTests
             byte[] bytes = new byte[random.Next(1, 20000)];
             random.NextBytes(bytes);
             int offset = random.Next(0, (int)dataset.Size - bytes.Length);
-            CommitResult result = await cluster.On(i % 3).StoreAndCommitAsync(dataset.Name, [new Store { Offset = offset, Bytes = bytes }], CommitOptions.Default);
+            CommitResult result = await cluster.On(i % 3).StoreAndCommitAsync(dataset.Name, [new Stored { Offset = offset, Bytes = bytes }], CommitOptions.Default);
             Assert.Equal(dataset.Description.Degree, result.Degree);
             bytes.CopyTo(expected, offset);
         }

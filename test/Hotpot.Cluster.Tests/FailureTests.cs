@@ -179,7 +179,7 @@ public sealed class FailureTests : IAsyncLifetime
         byte[] bytes = new byte[block];
         new Random(3).NextBytes(bytes);
         for (long offset = 0; offset < dataBytes; offset += block)
-            await _cluster.On(0).StoreAndCommitAsync(dataset.Name, [new Store { Offset = offset, Bytes = bytes }], new CommitOptions { Timeout = TimeSpan.FromMinutes(1) });
+            await _cluster.On(0).StoreAndCommitAsync(dataset.Name, [new Stored { Offset = offset, Bytes = bytes }], new CommitOptions { Timeout = TimeSpan.FromMinutes(1) });
         await _cluster.Nodes[0].KillAsync();
         long started = Stopwatch.GetTimestamp();
         foreach (long offset in (long[])[0, dataBytes / 2, dataBytes - 4096])
@@ -199,7 +199,7 @@ public sealed class FailureTests : IAsyncLifetime
     }
 
     /// <summary>False: refused, or nobody was left to say.</summary>
-    private async Task<bool> TryCommitAsync(int committing, Dataset dataset, Store[] stores)
+    private async Task<bool> TryCommitAsync(int committing, Dataset dataset, Stored[] stores)
     {
         try
         {
@@ -227,10 +227,10 @@ public sealed class FailureTests : IAsyncLifetime
         return Assert.Single(found);
     }
 
-    private static Store Value(int chunk, long value)
+    private static Stored Value(int chunk, long value)
     {
         byte[] bytes = new byte[8];
         BinaryPrimitives.WriteInt64LittleEndian(bytes, value);
-        return new Store { Offset = (long)chunk * ChunkBytes, Bytes = bytes, Count = Pages };
+        return new Stored { Offset = (long)chunk * ChunkBytes, Bytes = bytes, Count = Pages };
     }
 }

@@ -19,7 +19,7 @@ public sealed class FrontBudgetTests
             byte[] bytes = new byte[Piece];
             Array.Fill(bytes, (byte)(piece + 1));
             CommitResult result = await cluster.On(piece % 2).StoreAndCommitAsync(
-                "large", [new Store { Offset = (long)piece * Piece, Bytes = bytes }], CommitOptions.Default);
+                "large", [new Stored { Offset = (long)piece * Piece, Bytes = bytes }], CommitOptions.Default);
             Assert.Equal(2, result.Degree);
         }
         await Task.WhenAll(Enumerable.Range(0, 3).Select(node => AssertHoldsAsync(cluster, node)));

@@ -23,7 +23,7 @@ public sealed class GrantTests : IAsyncLifetime
     {
         const int times = 60;
         Dataset dataset = await _cluster.CreateAsync(Name, 4 << 20, degree: 3, SharingMode.SingleWriter);
-        await _cluster.On(0).HoldGrantAsync(Name, 0, 8192, [new Store { Offset = 8, Bytes = [1] }]);
+        await _cluster.On(0).HoldGrantAsync(Name, 0, 8192, [new Stored { Offset = 8, Bytes = [1] }]);
         Assert.Equal(_cluster.Nodes[0].Id, Assert.Single(await _cluster.Grains.DatasetGrain(dataset.Id).GetEntriesAsync([new ChunkIndex(0)])).Owner);
         await GrantedAsync(1);
         await _cluster.On(1).StartAddingAsync(Name, 0, times);
@@ -38,14 +38,14 @@ public sealed class GrantTests : IAsyncLifetime
             },
             "the holder has committed everything");
         Assert.Equal(times, await ReadAsync(dataset, node: 2));
-        await Assert.ThrowsAsync<NotAcquiredException>(() => _cluster.On(2).StoreAndCommitAsync(Name, [new Store { Offset = 0, Bytes = [99] }], AnyDegree));
+        await Assert.ThrowsAsync<NotAcquiredException>(() => _cluster.On(2).StoreAndCommitAsync(Name, [new Stored { Offset = 0, Bytes = [99] }], AnyDegree));
         Assert.False(await _cluster.On(2).HasGrantAsync(Name, 0));
 
         await _cluster.Nodes[1].KillAsync();
         await _cluster.EventuallyAsync(() => _cluster.On(2).HasGrantAsync(Name, 0), "the next in line is granted the pages");
         // Its own refused store is still there, private; what counts is what was committed.
         Assert.Equal(times, await ReadAsync(dataset, node: 2));
-        await _cluster.RetryAsync(() => _cluster.On(2).StoreAndCommitAsync(Name, [new Store { Offset = 0, Bytes = [77, 0, 0, 0, 0, 0, 0, 0] }], AnyDegree), "it commits");
+        await _cluster.RetryAsync(() => _cluster.On(2).StoreAndCommitAsync(Name, [new Stored { Offset = 0, Bytes = [77, 0, 0, 0, 0, 0, 0, 0] }], AnyDegree), "it commits");
         Assert.Equal(77, await ReadAsync(dataset, node: 2));
     }
 
@@ -57,7 +57,7 @@ public sealed class GrantTests : IAsyncLifetime
         Dataset dataset = await _cluster.Hotpot.CreateDatasetAsync(Name, 4 * chunk, new DatasetOptions { Degree = 2, ChunkBytes = chunk });
         long[] offsets = [0, 4096, chunk + 8, 2 * chunk + 4096];
         foreach ((int node, long offset) in new[] { (0, 0L), (1, chunk), (2, 2L * chunk) })
-            await _cluster.On(node).StoreAndCommitAsync(Name, [new Store { Offset = offset + 16, Bytes = [1] }], CommitOptions.Default);
+            await _cluster.On(node).StoreAndCommitAsync(Name, [new Stored { Offset = offset + 16, Bytes = [1] }], CommitOptions.Default);
         ChunkEntry[] entries = await _cluster.Grains.DatasetGrain(dataset.Id).GetEntriesAsync([new(0), new(1), new(2)]);
         Assert.Equal(3, entries.Select(entry => entry.Owner).Distinct().Count());
 

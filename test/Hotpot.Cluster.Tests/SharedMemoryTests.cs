@@ -41,8 +41,8 @@ public sealed class SharedMemoryTests : IAsyncLifetime
     {
         await _cluster.CreateAsync("conflict", 4 << 20, degree: 2);
         CommitOptions strict = new() { FailOnConflict = true };
-        await _cluster.On(0).StoreAsync("conflict", [new Store { Offset = 100, Bytes = [1] }]);
-        await _cluster.On(1).StoreAsync("conflict", [new Store { Offset = 100, Bytes = [2] }, new Store { Offset = 200, Bytes = [2] }]);
+        await _cluster.On(0).StoreAsync("conflict", [new Stored { Offset = 100, Bytes = [1] }]);
+        await _cluster.On(1).StoreAsync("conflict", [new Stored { Offset = 100, Bytes = [2] }, new Stored { Offset = 200, Bytes = [2] }]);
         await _cluster.On(0).CommitAsync("conflict", strict);
         await Assert.ThrowsAsync<ConflictException>(() => _cluster.On(1).CommitAsync("conflict", strict));
         Assert.Equal([1], await _cluster.On(2).LoadAsync("conflict", 100, 1));
@@ -59,7 +59,7 @@ public sealed class SharedMemoryTests : IAsyncLifetime
             {
                 byte[] value = new byte[8];
                 BinaryPrimitives.WriteInt64LittleEndian(value, i * 3 + node + 1);
-                await _cluster.On(node).StoreAndCommitAsync("many", [new Store { Offset = (i % 15) * (4 << 20) + node * 8, Bytes = value, Count = 5 }], CommitOptions.Default);
+                await _cluster.On(node).StoreAndCommitAsync("many", [new Stored { Offset = (i % 15) * (4 << 20) + node * 8, Bytes = value, Count = 5 }], CommitOptions.Default);
             }
         }));
         for (int reader = 0; reader < 3; reader++)
@@ -81,11 +81,11 @@ public sealed class SharedMemoryTests : IAsyncLifetime
         byte[] number = new byte[8];
         for (int from = 0; from < pages; from += 1000)
         {
-            Store[] stores = [.. Enumerable.Range(from, 1000).Select(page =>
+            Stored[] stores = [.. Enumerable.Range(from, 1000).Select(page =>
             {
                 byte[] bytes = new byte[8];
                 BinaryPrimitives.WriteInt64LittleEndian(bytes, page + 1);
-                return new Store { Offset = (long)page * 4096, Bytes = bytes };
+                return new Stored { Offset = (long)page * 4096, Bytes = bytes };
             })];
             await _cluster.On(0).StoreAndCommitAsync("storm", stores, CommitOptions.Default);
         }
@@ -105,11 +105,11 @@ public sealed class SharedMemoryTests : IAsyncLifetime
     {
         await _cluster.CreateAsync("grants", 4 << 20, degree: 2, SharingMode.SingleWriter);
         await Assert.ThrowsAsync<NotAcquiredException>(
-            () => _cluster.On(0).StoreAndCommitAsync("grants", [new Store { Offset = 0, Bytes = [1] }], CommitOptions.Default));
+            () => _cluster.On(0).StoreAndCommitAsync("grants", [new Stored { Offset = 0, Bytes = [1] }], CommitOptions.Default));
         await Task.WhenAll(Enumerable.Range(0, 3).Select(async node =>
         {
             for (int i = node; i < 9; i += 3)
-                await _cluster.On(node).HoldGrantAsync("grants", 8192, 4096, [new Store { Offset = 8192 + i, Bytes = [(byte)(i + 1)] }]);
+                await _cluster.On(node).HoldGrantAsync("grants", 8192, 4096, [new Stored { Offset = 8192 + i, Bytes = [(byte)(i + 1)] }]);
         }));
         Assert.Equal([1, 2, 3, 4, 5, 6, 7, 8, 9], await _cluster.On(1).LoadAsync("grants", 8192, 9));
         await Assert.ThrowsAsync<AlreadyAcquiredException>(() => _cluster.On(2).AcquireTwiceAsync("grants"));
@@ -125,8 +125,8 @@ public sealed class SharedMemoryTests : IAsyncLifetime
         await _cluster.CreateAsync("occupied", 4 << 20, degree: 1);
         AddressInUseException error = await Assert.ThrowsAsync<AddressInUseException>(() => _cluster.On(0).MapOverOccupiedAddressAsync("occupied"));
         Assert.Contains("0x", error.Message);
-        await _cluster.On(0).StoreAndCommitAsync("occupied", [new Store { Offset = 0, Bytes = [1] }], CommitOptions.Default);
+        await _cluster.On(0).StoreAndCommitAsync("occupied", [new Stored { Offset = 0, Bytes = [1] }], CommitOptions.Default);
     }
 
-    private static Store Every(int step, int from, byte value) => new() { Offset = from, Bytes = [value], Count = 4095 / step, Stride = step };
+    private static Stored Every(int step, int from, byte value) => new() { Offset = from, Bytes = [value], Count = 4095 / step, Stride = step };
 }

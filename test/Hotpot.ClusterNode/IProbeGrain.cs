@@ -7,11 +7,11 @@ public interface IProbeGrain : IGrainWithStringKey
     /// <summary>Stores through the mapping and commits what was stored.</summary>
     [Alias("StoreAndCommit")]
     [ResponseTimeout("00:02:00")]
-    Task<CommitResult> StoreAndCommitAsync(string dataset, Store[] stores, CommitOptions options);
+    Task<CommitResult> StoreAndCommitAsync(string dataset, Stored[] stores, CommitOptions options);
 
     /// <summary>Stores through the mapping, and does not commit.</summary>
     [Alias("Store")]
-    Task StoreAsync(string dataset, Store[] stores);
+    Task StoreAsync(string dataset, Stored[] stores);
 
     [Alias("Commit")]
     [ResponseTimeout("00:02:00")]
@@ -47,7 +47,7 @@ public interface IProbeGrain : IGrainWithStringKey
     /// <summary>Acquires, stores and commits, releases.</summary>
     [Alias("HoldGrant")]
     [ResponseTimeout("00:02:00")]
-    Task HoldGrantAsync(string dataset, long offset, long length, Store[] stores);
+    Task HoldGrantAsync(string dataset, long offset, long length, Stored[] stores);
 
     [Alias("AcquireTwice")]
     Task AcquireTwiceAsync(string dataset);
@@ -94,7 +94,7 @@ public interface IProbeGrain : IGrainWithStringKey
 [GenerateSerializer]
 [Immutable]
 [Alias("hotpot.test.Store")]
-public sealed record Store
+public sealed record Stored
 {
     [Id(0)] public required long Offset { get; init; }
 

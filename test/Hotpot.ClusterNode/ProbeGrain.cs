@@ -39,14 +39,14 @@ internal sealed class Adding
 [Reentrant]
 internal sealed partial class ProbeGrain(IHotpot hotpot, Mappings mappings, Background background) : Grain, IProbeGrain
 {
-    public async Task<CommitResult> StoreAndCommitAsync(string dataset, Store[] stores, CommitOptions options)
+    public async Task<CommitResult> StoreAndCommitAsync(string dataset, Stored[] stores, CommitOptions options)
     {
         (Dataset opened, Mapping mapping) = await mappings.OpenAsync(dataset);
         await Task.Run(() => Apply(mapping, stores));
         return await opened.CommitAsync(options);
     }
 
-    public async Task StoreAsync(string dataset, Store[] stores)
+    public async Task StoreAsync(string dataset, Stored[] stores)
     {
         (_, Mapping mapping) = await mappings.OpenAsync(dataset);
         await Task.Run(() => Apply(mapping, stores));
@@ -156,7 +156,7 @@ internal sealed partial class ProbeGrain(IHotpot hotpot, Mappings mappings, Back
         return Task.CompletedTask;
     }
 
-    public async Task HoldGrantAsync(string dataset, long offset, long length, Store[] stores)
+    public async Task HoldGrantAsync(string dataset, long offset, long length, Stored[] stores)
     {
         (Dataset opened, Mapping mapping) = await mappings.OpenAsync(dataset);
         await using IGrant grant = await opened.AcquireAsync(new ByteRange(offset, length));
@@ -268,9 +268,9 @@ internal sealed partial class ProbeGrain(IHotpot hotpot, Mappings mappings, Back
         }
     }
 
-    private static void Apply(Mapping mapping, Store[] stores)
+    private static void Apply(Mapping mapping, Stored[] stores)
     {
-        foreach (Store store in stores)
+        foreach (Stored store in stores)
         {
             for (int i = 0; i < store.Count; i++)
                 store.Bytes.CopyTo(mapping.GetSpan(store.Offset + i * store.Stride, store.Bytes.Length));

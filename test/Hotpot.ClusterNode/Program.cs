@@ -15,6 +15,7 @@ builder.Logging.AddSimpleConsole(console => console.SingleLine = true);
 builder.Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
 builder.Services.AddSingleton<Mappings>();
 builder.Services.AddSingleton<Background>();
+builder.Services.AddSingleton<Stores>();
 HotpotOptions options = new();
 builder.Configuration.GetSection(HotpotOptions.Section).Bind(options);
 builder.UseOrleans(silo => silo.UseHotpotClustering(options).AddHotpot());

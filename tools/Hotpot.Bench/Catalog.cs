@@ -4,6 +4,10 @@ using Hotpot.Bench.Benches.CommitFile;
 using Hotpot.Bench.Benches.Contend;
 using Hotpot.Bench.Benches.Load;
 using Hotpot.Bench.Benches.Miss;
+using Hotpot.Bench.Benches.Open;
+using Hotpot.Bench.Benches.PageRank;
+using Hotpot.Bench.Benches.Recover;
+using Hotpot.Bench.Benches.Scale;
 using Hotpot.Bench.Benches.Scan;
 using Hotpot.Bench.Benches.Ycsb;
 using Hotpot.Bench.Harness;
@@ -24,6 +28,10 @@ internal static class Catalog
         new MissBench(),
         new ScanBench(),
         new YcsbBench(),
+        new PageRankBench(),
+        new RecoverBench(),
+        new OpenBench(),
+        new ScaleBench(),
     ];
 
     public static IReadOnlyDictionary<string, WorkloadFactory> Workloads { get; } = new Dictionary<string, WorkloadFactory>(StringComparer.Ordinal)
@@ -49,5 +57,19 @@ internal static class Catalog
         ["ycsb-hotpot"] = YcsbWorkload.With(HotpotYcsb.OpenAsync),
         ["ycsb-hotpot-create"] = YcsbWorkload.Loading(HotpotYcsb.CreateAsync),
         ["ycsb-hotpot-load"] = YcsbWorkload.Loading(HotpotYcsb.OpenAsync),
+        ["ycsb-redis"] = YcsbWorkload.With(RedisYcsb.OpenAsync),
+        ["ycsb-redis-create"] = YcsbWorkload.Loading(RedisYcsb.OpenAsync),
+        ["ycsb-redis-load"] = YcsbWorkload.Loading(RedisYcsb.OpenAsync),
+        ["ycsb-postgres"] = YcsbWorkload.With(PostgresYcsb.OpenAsync),
+        ["ycsb-postgres-create"] = YcsbWorkload.Loading(PostgresYcsb.CreateAsync),
+        ["ycsb-postgres-load"] = YcsbWorkload.Loading(PostgresYcsb.OpenAsync),
+        ["ycsb-lmdb"] = YcsbWorkload.With(LmdbYcsb.OpenAsync),
+        ["ycsb-lmdb-create"] = YcsbWorkload.Loading(LmdbYcsb.OpenAsync),
+        ["ycsb-lmdb-load"] = YcsbWorkload.Loading(LmdbYcsb.OpenAsync),
+        [GraphLoadWorkload.Kind] = GraphLoadWorkload.CreateAsync,
+        [PageRankWorkload.Kind] = PageRankWorkload.CreateAsync,
+        [NativePageRankWorkload.Kind] = NativePageRankWorkload.CreateAsync,
+        [ChunkReads.Kind] = ChunkReads.CreateAsync,
+        [SparseOpen.Kind] = SparseOpen.CreateAsync,
     };
 }

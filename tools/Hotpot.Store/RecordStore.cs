@@ -16,9 +16,9 @@ namespace Hotpot.Store;
 // Read. Every node maps the dataset for loads only and reads by plain loads: key -> bucket -> record, two cache misses, no lock, no call. What a reader may meet is a commit that is
 // being applied under its eyes: some pages or bytes old, others new. So nothing is believed because of where it lies: an offset is checked before it is followed, every block
 // (record or tree node) carries a checksum of all its bytes, and what was copied out is checked, not what is there now. What does not fit is read again; a commit
-// is applied in microseconds. Because the mapping is read-only no reader sees what is not committed, and a page never hides other nodes' commits behind
-// uncommitted stores of this node (docs/consistency.md, points 1 and 4); and because a commit is acknowledged only when every node shows it (point 2), reads
-// are linearizable: a value that some read has returned, or some writer was told is there, is what every later read on every node finds, or something newer.
+// is applied in microseconds. Because the mapping is read-only no reader sees what is not committed, and no page hides other nodes' commits behind uncommitted stores
+// of this node (docs/consistency.md, points 1 and 4). What a writer was told is there, every later read on every node finds (point 2); while a commit is
+// under way some nodes may show it already and others not yet.
 //
 // Write. Changes are made in copies of pages (StripeEdit) and committed as explicit bytes: one transaction over all places that an operation changes, so a crash anywhere leaves all
 // of it or nothing (point 3). All places lie in one chunk, so there is one owner, and the commit takes the shortest way there is. Two cases:
@@ -31,6 +31,8 @@ namespace Hotpot.Store;
 // "The last commit wins" (point 5) is therefore never a lost update of structure: between reading and committing, the lock holds off everybody whose commit could matter. A
 // reading writer needs no conflict detection, and no commit is ever repeated because of another. The price: nodes that insert into the same stripe in turns pay for
 // handing over its lock, a few calls; stripes are many and insertions of one node in a row cost nothing extra. Locks are grants (StripeLock).
+//
+// What several threads change at one owner at the same time travels in one transaction (CommitQueue): under load a commit's messages are shared by all of them.
 //
 // Space. Blocks lie in slots of 15 sizes, or in pages of their own when they are large. A freed block loses its checksum in the commit that frees it, so a reader who comes with an
 // old reference finds a block that does not fit, or another key, and looks again; therefore slots can be used again at once, without epochs or hazard pointers.
@@ -61,11 +63,13 @@ public sealed class RecordStore : IDisposable
     private readonly IStoreMemory _memory;
     private readonly StripeLayout _layout;
     private readonly Stripe[] _stripes;
+    private readonly CommitQueue _commits;
     private readonly ConcurrentBag<OrderedMerge> _merges = [];
 
     internal RecordStore(IStoreMemory memory)
     {
         _memory = memory;
+        _commits = new CommitQueue(memory);
         _layout = new StripeLayout(memory.ChunkBytes);
         _stripes = [.. Enumerable.Range(0, checked((int)(memory.Bytes / memory.ChunkBytes))).Select(index => new Stripe(memory, _layout, index))];
     }
@@ -227,6 +231,19 @@ public sealed class RecordStore : IDisposable
         return found;
     }
 
+    /// <summary>Looks at every page and finds out whether all of it fits together. Nobody may change the store meanwhile; readers may go on.</summary>
+    /// <exception cref="StoreCorruptException">It does not; the message says where.</exception>
+    public StoreStatistics Check()
+    {
+        StoreStatistics all = new();
+        foreach (Stripe stripe in _stripes)
+        {
+            using StripeEdit edit = stripe.Edit();
+            all += new StripeCheck(edit).Run();
+        }
+        return all;
+    }
+
     public void Dispose() => _memory.Dispose();
 
     private Stripe StripeOf(KeyHash hash) => _stripes[hash.Stripe(_stripes.Length)];
@@ -273,7 +290,7 @@ public sealed class RecordStore : IDisposable
     {
         try
         {
-            await _memory.WriteAsync(writes, CancellationToken.None).ConfigureAwait(false);
+            await _commits.CommitAsync(writes).ConfigureAwait(false);
         }
         catch (OutcomeUnknownException unknown)
         {

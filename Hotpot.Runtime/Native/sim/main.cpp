@@ -32,7 +32,7 @@ void OnDeath(int signal) {
 
 int Usage(int code) {
   std::fprintf(code ? stderr : stdout,
-               "hotpot_sim [--seeds N] [--first S] [--step K] [--seed X] [--list FILE] [--trace] [--plant NAME] [--keep-going] [--strict] [--migrate]\n"
+               "hotpot_sim [--seeds N] [--first S] [--step K] [--seed X] [--list FILE] [--trace] [--plant NAME] [--keep-going] [--strict] [--migrate] [--nodes N]\n"
                "  --seeds N     how many seeds, from --first S on, every K-th (defaults: 100, 1, 1)\n"
                "  --seed X      this seed only\n"
                "  --list FILE   the seeds of a file, one a line, # begins a comment\n"
@@ -40,6 +40,7 @@ int Usage(int code) {
                "  --plant NAME  plants a defect that must be found: ack-before-durable, skip-apply, old-settle-rule,\n                serve-before-fence\n"
                "  --keep-going  goes on after a seed that fails\n"
                "  --migrate     chunks change their owners all the time\n"
+               "  --nodes N     so many nodes, at most 64 (default: 3 to 5, by the seed)\n"
                "  --strict      reports known weaknesses too\n");
   return code;
 }
@@ -92,6 +93,9 @@ int main(int argc, char** argv) {
       options.strict = true;
     } else if (arg == "--migrate") {
       options.migrate = true;
+    } else if (arg == "--nodes") {
+      options.nodes = std::strtoull(value(), nullptr, 10);
+      if (options.nodes == 0 || options.nodes > HP_MAX_NODES) return Usage(2);
     } else if (arg == "--keep-going") {
       keep_going = true;
     } else if (arg == "--plant") {
@@ -121,7 +125,7 @@ int main(int argc, char** argv) {
   auto began = std::chrono::steady_clock::now();
   for (uint64_t seed : seeds) {
     options.seed = seed;
-    std::snprintf(g_replay, sizeof g_replay, "%s --seed %llu%s%s%s --trace", g_program, static_cast<unsigned long long>(seed), options.migrate ? " --migrate" : "", plant.empty() ? "" : " --plant ", plant.c_str());
+    std::snprintf(g_replay, sizeof g_replay, "%s --seed %llu%s%s%s%s --trace", g_program, static_cast<unsigned long long>(seed), options.nodes ? (" --nodes " + std::to_string(options.nodes)).c_str() : "", options.migrate ? " --migrate" : "", plant.empty() ? "" : " --plant ", plant.c_str());
     std::optional<std::string> failure = hotpot::sim::RunScenario(options, &events, &commits);
     run++;
     if (!failure) continue;

@@ -82,7 +82,9 @@ class Scenario {
 
 void Scenario::Configure() {
   Random& random = world_.random;
+  // Drawn in any case, so that a seed is the same but for its nodes.
   size_t nodes = random.Between(3, 5);
+  if (options_.nodes > 0) nodes = options_.nodes;
   uint32_t degree = static_cast<uint32_t>(random.Between(1, 3));
   uint64_t datasets = random.Chance(0.3) ? 2 : 1;
   for (uint64_t d = 1; d <= datasets; d++) {

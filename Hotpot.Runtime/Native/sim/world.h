@@ -116,6 +116,7 @@ struct Options {
   bool trace = false;
   bool strict = false;  // reports known weaknesses too
   bool migrate = false;  // owners ask all the time that chunks go to other nodes
+  size_t nodes = 0;      // how many nodes; 0: as the seed says
   Plant plant = Plant::kNone;
 };
 

@@ -41,6 +41,7 @@ struct Machine final : Environment {
       *end = End();
       return Status::Ok();
     }
+    Status AppendLater(uint16_t type, std::span<const Bytes> parts, Lsn* end) override { return Append(type, parts, end); }
     Lsn DurableUpTo() const override { return End(); }
     Lsn End() const override { return Lsn(machine.log.size() + 1); }
     int EventFd() const override { return -1; }

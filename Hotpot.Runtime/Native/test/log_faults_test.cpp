@@ -54,6 +54,42 @@ TEST_P(LogFaultsTest, StaysUsableWhenThereIsNoRoomForASegment) {
   EXPECT_EQ(OpenLog(Config()).entries, expected);
 }
 
+// A sync for each marker would hold up the sync of the record behind it.
+TEST_P(LogFaultsTest, SyncsWhatNobodyWaitsForWithTheNextRecordOrAfterAWhile) {
+  if (GetParam() != HP_MEDIUM_FILE) GTEST_SKIP() << "durable when Append returns";
+  TestOps ops;
+  const Opened opened = OpenLog(Config(), ops);
+  ASSERT_TRUE(opened.status.ok()) << opened.status.message;
+  RedoLog& log = *opened.log;
+  const Bytes none;
+  // Fewer syncs of their own than half: a machine that stops this thread for 20 ms may see one.
+  constexpr int kRounds = 30;
+  const auto is_durable = [&](Lsn end, std::chrono::milliseconds limit) {
+    const auto until = std::chrono::steady_clock::now() + limit;
+    while (log.DurableUpTo() < end && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+    return log.DurableUpTo() >= end;
+  };
+  int early = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    Lsn later, now;
+    ASSERT_TRUE(log.AppendLater(1, {&none, 1}, &later).ok());
+    early += is_durable(later, std::chrono::milliseconds(2));
+    ASSERT_TRUE(log.Append(2, {&none, 1}, &now).ok());
+    ASSERT_TRUE(is_durable(now, std::chrono::seconds(10)));
+  }
+  EXPECT_LT(early, kRounds / 2);
+  // Alone, after a quiet time, and by Flush.
+  for (int round = 0; round < 3; ++round) {
+    Lsn later;
+    ASSERT_TRUE(log.AppendLater(1, {&none, 1}, &later).ok());
+    EXPECT_TRUE(is_durable(later, std::chrono::seconds(10)));
+  }
+  Lsn last;
+  ASSERT_TRUE(log.AppendLater(1, {&none, 1}, &last).ok());
+  EXPECT_TRUE(log.Flush(10'000).ok());
+  EXPECT_GE(log.DurableUpTo(), last);
+}
+
 TEST_P(LogFaultsTest, SaysThatTheDiskIsFullWhenTheLogCannotBeCreated) {
   TestOps ops;
   ops.allocate_error = ENOSPC;

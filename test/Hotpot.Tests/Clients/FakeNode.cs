@@ -34,6 +34,8 @@ internal sealed class FakeNode(Engine engine) : IHotpotNode, ICommitter, IAcquir
     public Task<DatasetDescription> OpenAsync(DatasetId dataset, CancellationToken cancellationToken) =>
         Task.FromResult(Datasets.Single(known => known.Id == dataset));
 
+    public NodeId OwnerOf(DatasetId dataset, ChunkIndex chunk) => engine.NodeId;
+
     public async Task<CommitResult> CommitAsync(IReadOnlyList<CommitScope> scopes, CommitOptions options, CancellationToken cancellationToken)
     {
         CommitScope scope = Assert.Single(scopes);

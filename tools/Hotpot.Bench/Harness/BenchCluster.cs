@@ -59,6 +59,19 @@ internal sealed class BenchCluster : IAsyncDisposable
         }
     }
 
+    /// <summary>Kills a node without notice; it stays in <see cref="Nodes"/>.</summary>
+    public Task KillAsync(int node) => _nodes[node].KillAsync();
+
+    /// <summary>Starts a killed node again, with the data it had; returns when it has joined every dataset.</summary>
+    public async Task RestartAsync(int node, CancellationToken cancellation)
+    {
+        await _nodes[node].DisposeAsync();
+        _nodes[node] = await StartNodeAsync(node, cancellation);
+    }
+
+    /// <summary>Starts one more node; returns when it has joined every dataset.</summary>
+    public async Task AddAsync(CancellationToken cancellation) => _nodes.Add(await StartNodeAsync(_nodes.Count, cancellation));
+
     public IBenchGrain On(int node) => _client!.On<IBenchGrain>(_nodes[node].Id);
 
     /// <summary>Starts a workload on a node; the side runs its turns there.</summary>

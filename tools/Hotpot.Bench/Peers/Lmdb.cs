@@ -14,7 +14,7 @@ internal static partial class Lmdb
     private const string Library = "liblmdb.so.0";
     private const uint NoSubDirectory = 0x4000;
     private const uint NoSync = 0x10000;
-    private const uint ReadOnly = 0x20000;
+    internal const uint ReadOnly = 0x20000;
     private const uint WriteMap = 0x80000;
     private const uint NoTls = 0x200000;
     private const uint IntegerKey = 0x08;
@@ -103,10 +103,10 @@ internal static partial class Lmdb
     internal static partial void mdb_env_close(nint environment);
 
     [LibraryImport(Library)]
-    private static partial int mdb_txn_begin(nint environment, nint parent, uint flags, out nint transaction);
+    internal static partial int mdb_txn_begin(nint environment, nint parent, uint flags, out nint transaction);
 
     [LibraryImport(Library)]
-    private static partial int mdb_txn_commit(nint transaction);
+    internal static partial int mdb_txn_commit(nint transaction);
 
     [LibraryImport(Library)]
     internal static partial void mdb_txn_abort(nint transaction);
@@ -120,10 +120,10 @@ internal static partial class Lmdb
     internal static partial int mdb_txn_renew(nint transaction);
 
     [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int mdb_dbi_open(nint transaction, string? name, uint flags, out uint database);
+    internal static partial int mdb_dbi_open(nint transaction, string? name, uint flags, out uint database);
 
     [LibraryImport(Library)]
-    private static unsafe partial int mdb_put(nint transaction, uint database, Value* key, Value* value, uint flags);
+    internal static unsafe partial int mdb_put(nint transaction, uint database, Value* key, Value* value, uint flags);
 
     [LibraryImport(Library)]
     [SuppressGCTransition]

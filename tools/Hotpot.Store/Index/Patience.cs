@@ -5,7 +5,7 @@ namespace Hotpot.Store.Index;
 /// <summary>Between two attempts of a reader that met a commit half-way. Applying one takes microseconds; bytes that do not fit for seconds are damaged.</summary>
 internal struct Patience
 {
-    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(3);
 
     // Written by Wait, by the one reader that owns this.
     private SpinWait _spin;

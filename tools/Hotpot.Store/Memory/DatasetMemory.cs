@@ -24,6 +24,8 @@ internal sealed class DatasetMemory : IStoreMemory
 
     public Task WriteAsync(IReadOnlyList<ByteWrite> writes, CancellationToken cancellationToken) => _dataset.WriteAsync(writes, _options, cancellationToken);
 
+    public ulong OwnerOf(long offset) => _dataset.OwnerOf(offset).Value;
+
     public async Task<IAsyncDisposable> LockAsync(ByteRange range, bool isExclusive, CancellationToken cancellationToken) =>
         await _dataset.AcquireAsync(range, _options.EffectiveTimeout, isExclusive ? AcquireMode.Exclusive : AcquireMode.Shared, cancellationToken);
 

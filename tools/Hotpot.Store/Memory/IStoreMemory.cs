@@ -14,6 +14,9 @@ internal interface IStoreMemory : IDisposable
     /// <summary>Makes bytes durable and visible everywhere, all of them or none.</summary>
     Task WriteAsync(IReadOnlyList<ByteWrite> writes, CancellationToken cancellationToken);
 
+    /// <summary>Who orders commits to a byte, by a number: commits to bytes of one owner are cheaper in one transaction.</summary>
+    ulong OwnerOf(long offset);
+
     /// <summary>A lock among all processes, of pages that are never written. One caller at a time for each range.</summary>
     Task<IAsyncDisposable> LockAsync(ByteRange range, bool isExclusive, CancellationToken cancellationToken);
 }

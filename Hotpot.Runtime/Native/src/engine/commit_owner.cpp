@@ -373,7 +373,7 @@ void Engine::StartCommit(Dataset& ds, TxKey key, OwnedTx& tx) {
   CrashPoint("owner.before_commit");
   // The decision stands whatever the log says now: the record is durable on every replica. Only a transaction with other
   // participants waits for its marker, because they may be asked about it after we have forgotten the rest; while the disk is full it goes on waiting.
-  MarkOutcome(key, true);
+  MarkOutcome(key, true, tx.record.single_participant());
   tx.decided = tx.record.single_participant() ? Lsn(0) : MarkerEnd();
   uint64_t own = OwnNumber(tx.record);
   std::unordered_set<NodeId> sharers;

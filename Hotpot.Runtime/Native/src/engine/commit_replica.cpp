@@ -141,9 +141,9 @@ void Engine::CheckDurable() {
 
 // Nothing goes into the log before the markers it owes: a restart that found a record undecided and a later one of the same bytes committed would settle
 // the first over the second.
-Status Engine::Append(LogType type, std::span<const Bytes> parts, Lsn* end) {
+Status Engine::Append(LogType type, std::span<const Bytes> parts, Lsn* end, bool later) {
   if (Status s = PayMarkers(); !s.ok()) return s;
-  return log_->Append(static_cast<uint16_t>(type), parts, end);
+  return later ? log_->AppendLater(static_cast<uint16_t>(type), parts, end) : log_->Append(static_cast<uint16_t>(type), parts, end);
 }
 
 Status Engine::PayMarkers() {
@@ -164,8 +164,8 @@ Status Engine::PayMarkers() {
 }
 
 // Says in the log how a transaction ended that stands decided, whatever the log says to it.
-void Engine::MarkOutcome(TxKey key, bool commit) {
-  Status logged = LogOutcome(key, commit);
+void Engine::MarkOutcome(TxKey key, bool commit, bool later) {
+  Status logged = LogOutcome(key, commit, later);
   if (!logged.ok()) std::fprintf(stderr, "hotpot: %s\n", logged.message.c_str());
   if (logged.code == HP_E_DISK_FULL) owed_markers_.push_back({key, commit});
 }
@@ -203,11 +203,11 @@ Status Engine::DropPending(TxKey key) {
   return Status::Ok();
 }
 
-Status Engine::LogOutcome(TxKey key, bool commit) {
+Status Engine::LogOutcome(TxKey key, bool commit, bool later) {
   TxKeyWire wire = ToWire(key);
   Bytes bytes(reinterpret_cast<const std::byte*>(&wire), sizeof wire);
   Lsn end;
-  return Append(commit ? LogType::kCommit : LogType::kAbort, {&bytes, 1}, &end);
+  return Append(commit ? LogType::kCommit : LogType::kAbort, {&bytes, 1}, &end, later);
 }
 
 // Shows a pending record and forgets that it was pending.
@@ -228,8 +228,8 @@ Status Engine::ApplyPending(TxKey key) {
       degree = std::min(degree, ds.At(part.chunk).config.Counted());
     }
   }
-  if (!marked)
-    MarkOutcome(key, true);
+  // A sync of its own would hold up the next record's.
+  if (!marked) MarkOutcome(key, true, true);
   Remember(key, Outcome::kCommitted, degree);
   pending_.erase(it);
   return Status::Ok();

@@ -415,11 +415,11 @@ class Engine final : public FabricEvents {
   void ApplyFor(NodeId owner, TxKey key);
   void RetryMarkers();
   Status PayMarkers();
-  Status Append(LogType type, std::span<const Bytes> parts, Lsn* end);  // everything that goes into the log
+  Status Append(LogType type, std::span<const Bytes> parts, Lsn* end, bool later = false);  // everything that goes into the log
   // Where the markers end that were logged until now; never durable when the log is poisoned, whatever it said, and not before it has taken those it owes.
   Lsn MarkerEnd() const { return log_->Poisoned() || !owed_markers_.empty() ? kNeverDurable : log_->End(); }
-  Status LogOutcome(TxKey key, bool commit);
-  void MarkOutcome(TxKey key, bool commit);
+  Status LogOutcome(TxKey key, bool commit, bool later = false);
+  void MarkOutcome(TxKey key, bool commit, bool later = false);  // later: nobody waits for it to be durable
   void AnswerAbort(TxKey key, const PendingTx& pending);
 
   // map.cpp

@@ -8,6 +8,10 @@
 namespace hotpot::log {
 namespace {
 
+// How long what nobody waits for may stay in the page cache: several syncs of a slow disk, and no time to anybody who depends
+// on it by other means (a commit marker is repeated by recovery).
+constexpr auto kGather = std::chrono::milliseconds(20);
+
 constexpr size_t kPartsAtOnce = 64;  // iovec entries on the stack: 1 KiB
 
 iovec ToVector(const void* from, size_t bytes) { return {const_cast<void*>(from), bytes}; }
@@ -28,7 +32,7 @@ FileLog::~FileLog() {
 }
 
 Status FileLog::StartThread() {
-  written_ = synced_ = End();
+  written_ = synced_ = wanted_ = End();
   try {
     thread_ = std::thread([this] { SyncLoop(); });
   } catch (const std::system_error& error) {
@@ -60,7 +64,8 @@ Status FileLog::SettleActive() {
   return Status::Ok();
 }
 
-Status FileLog::Write(uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts, Lsn end) {
+Status FileLog::Write(uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts, Lsn end, bool later) {
+  bool tell;
   {
     const std::lock_guard lock(mutex_);
     if (Poisoned()) return PoisonedStatus();
@@ -71,8 +76,10 @@ Status FileLog::Write(uint64_t offset, const RecordHeader& header, std::span<con
     }
     if (unsynced_.empty() || unsynced_.back() != active_) unsynced_.push_back(active_);
     written_ = end;
+    if (!later) wanted_ = end;
+    tell = !later || quiet_;
   }
-  written_more_.notify_one();
+  if (tell) written_more_.notify_one();
   return Status::Ok();
 }
 
@@ -101,7 +108,7 @@ int FileLog::WriteParts(int fd, uint64_t offset, const RecordHeader& header, std
 void FileLog::SyncLoop() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    written_more_.wait(lock, [this] { return stop_ || written_ > synced_ || Poisoned(); });
+    AwaitWork(lock);
     if (Poisoned() || written_ == synced_) return;
     const Lsn target = written_;
     const std::vector<FileRef> group = std::exchange(unsynced_, {});
@@ -127,6 +134,18 @@ void FileLog::SyncLoop() {
   }
 }
 
+// Returns when something has to be synced now, or the log ends. The thread sleeps without a limit only after kGather without any record, so that a
+// marker behind each record does not wake it.
+void FileLog::AwaitWork(std::unique_lock<std::mutex>& lock) {
+  const auto due = [this] { return stop_ || Poisoned() || wanted_ > synced_; };
+  while (!written_more_.wait_for(lock, kGather, due)) {
+    if (written_ > synced_) return;
+    quiet_ = true;
+    written_more_.wait(lock, [&] { return due() || written_ > synced_; });
+    quiet_ = false;
+  }
+}
+
 int FileLog::SyncGroup(std::span<const FileRef> group, bool fresh) {
   for (const FileRef& file : group) {
     if (const int error = ops_.SyncData(file->fd.get()); error != 0) return error;
@@ -145,7 +164,8 @@ int FileLog::WriteTailMark() {
 Status FileLog::Flush(uint32_t timeout_ms) {
   std::unique_lock lock(mutex_);
   // What is appended while this waits is not waited for, or a busy log would never be flushed.
-  const Lsn target = written_;
+  const Lsn target = wanted_ = written_;
+  written_more_.notify_one();
   const bool done = synced_more_.wait_for(lock, std::chrono::milliseconds(timeout_ms),
                                           [&] { return Poisoned() || synced_ >= target; });
   if (Poisoned()) return PoisonedStatus();

@@ -4,7 +4,8 @@
 //
 // Who does what. The holder of the engine's turn writes records and starts segments. The log thread takes the list of
 // files written since the last sync, syncs them without holding the mutex, and then publishes the position up to which
-// everything was written when it began. A failed sync (or write) poisons the log: Linux marks the pages clean after a
+// everything was written when it began. What nobody waits for starts no sync: it goes with the next record, or gathers
+// for kGather (file_log.cpp). A failed sync (or write) poisons the log: Linux marks the pages clean after a
 // failed sync, so a second one would succeed and prove nothing.
 //
 // What the mutex is for: the fields below it, and that the log thread's tail mark does not overwrite a record that is
@@ -32,7 +33,7 @@ class FileLog final : public SegmentedLog {
 
  protected:
   Status Activate(OwnedFd fd, const SegmentFile& segment, bool fresh) override;
-  Status Write(uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts, Lsn end) override;
+  Status Write(uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts, Lsn end, bool later) override;
   Status SettleActive() override;
 
  private:
@@ -44,6 +45,7 @@ class FileLog final : public SegmentedLog {
   using FileRef = std::shared_ptr<File>;  // shared, because a segment may be deleted while the log thread syncs it
 
   void SyncLoop();
+  void AwaitWork(std::unique_lock<std::mutex>& lock);
   int SyncGroup(std::span<const FileRef> group, bool fresh);
   int WriteParts(int fd, uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts);
   int WriteTailMark();
@@ -55,6 +57,8 @@ class FileLog final : public SegmentedLog {
   std::vector<FileRef> unsynced_;         // Guarded by mutex_: files written since the last sync began.
   Lsn written_;                           // Guarded by mutex_: end of what is in the page cache.
   Lsn synced_;                            // Guarded by mutex_: end of what is on the disk.
+  Lsn wanted_;                            // Guarded by mutex_: end of what somebody waits for.
+  bool quiet_ = false;                    // Guarded by mutex_: the log thread sleeps until it is told of any record.
   bool stop_ = false;                     // Guarded by mutex_.
   std::thread thread_;                    // Immutable after StartThread().
 };

@@ -10,6 +10,7 @@ class MemoryLog final : public RedoLog {
   explicit MemoryLog(uint64_t segment_bytes) : max_record_bytes_(MaxPayloadBytes(segment_bytes)) {}
   Status Open();
   Status Append(uint16_t type, std::span<const Bytes> parts, Lsn* end) override;
+  Status AppendLater(uint16_t type, std::span<const Bytes> parts, Lsn* end) override { return Append(type, parts, end); }
   Lsn DurableUpTo() const override { return durable_.Get(); }
   Lsn End() const override { return durable_.Get(); }
   int EventFd() const override { return durable_.fd(); }

@@ -42,7 +42,7 @@ Status PmemLog::Activate(OwnedFd, const SegmentFile& segment, bool fresh) {
   return status;
 }
 
-Status PmemLog::Write(uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts, Lsn end) {
+Status PmemLog::Write(uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts, Lsn end, bool) {
   std::byte* const record = mapping_.address + offset;
   std::byte* at = record + sizeof header;
   for (const Bytes& part : parts) at = Copy(at, part.data(), part.size());

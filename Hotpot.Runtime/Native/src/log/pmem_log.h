@@ -21,7 +21,7 @@ class PmemLog final : public SegmentedLog {
 
  protected:
   Status Activate(OwnedFd fd, const SegmentFile& segment, bool fresh) override;
-  Status Write(uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts, Lsn end) override;
+  Status Write(uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts, Lsn end, bool later) override;
   Status SettleActive() override { return Status::Ok(); }  // Activate() has done it.
 
  private:

@@ -38,6 +38,8 @@ class RedoLog {
   // HP_E_DISK_FULL: nothing was appended, the log stays usable. HP_E_POISONED after any failed persist. HP_E_LIMIT:
   // record larger than MaxRecordBytes().
   virtual Status Append(uint16_t type, std::span<const Bytes> parts, Lsn* end) = 0;
+  // Append() of what nobody waits for: on FILE it causes no sync of its own, but goes with the next record that does, or after a moment.
+  virtual Status AppendLater(uint16_t type, std::span<const Bytes> parts, Lsn* end) = 0;
   // Any thread. Never goes back.
   virtual Lsn DurableUpTo() const = 0;
   virtual Lsn End() const = 0;

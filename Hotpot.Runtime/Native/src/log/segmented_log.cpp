@@ -69,7 +69,7 @@ Status SegmentedLog::Open(LogReplay& replay) {
   return Status::Ok();
 }
 
-Status SegmentedLog::Append(uint16_t type, std::span<const Bytes> parts, Lsn* end) {
+Status SegmentedLog::AppendRecord(uint16_t type, std::span<const Bytes> parts, bool later, Lsn* end) {
   if (Poisoned()) return PoisonedStatus();
   uint64_t length = 0;
   for (const Bytes& part : parts) length += part.size();
@@ -80,7 +80,7 @@ Status SegmentedLog::Append(uint16_t type, std::span<const Bytes> parts, Lsn* en
   }
   const RecordHeader header = MakeRecordHeader(end_, durable_.Get(), type, parts);
   const Lsn next{end_.value + RecordBytes(length)};
-  if (Status status = Write(OffsetInActive(end_), header, parts, next); !status.ok()) return status;
+  if (Status status = Write(OffsetInActive(end_), header, parts, next, later); !status.ok()) return status;
   end_ = next;
   *end = next;
   if (OffsetInActive(end_) > segments_.back().bytes / 2) files_.PrepareNext();

@@ -50,7 +50,8 @@ class SegmentedLog : public RedoLog {
   // Recovers what is in the directory and makes the log ready for Append.
   Status Open(LogReplay& replay);
 
-  Status Append(uint16_t type, std::span<const Bytes> parts, Lsn* end) final;
+  Status Append(uint16_t type, std::span<const Bytes> parts, Lsn* end) final { return AppendRecord(type, parts, false, end); }
+  Status AppendLater(uint16_t type, std::span<const Bytes> parts, Lsn* end) final { return AppendRecord(type, parts, true, end); }
   Lsn DurableUpTo() const final { return durable_.Get(); }
   Lsn End() const final { return end_; }
   int EventFd() const final { return durable_.fd(); }
@@ -65,8 +66,8 @@ class SegmentedLog : public RedoLog {
   // Makes `fd` the active segment. `fresh`: it was started just now and is not durable yet. On failure the one before
   // stays active.
   virtual Status Activate(OwnedFd fd, const SegmentFile& segment, bool fresh) = 0;
-  // Writes header, parts and padding at `offset` of the active segment; the record ends at `end`.
-  virtual Status Write(uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts, Lsn end) = 0;
+  // Writes header, parts and padding at `offset` of the active segment; the record ends at `end`. `later`: nobody waits for it to be durable.
+  virtual Status Write(uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts, Lsn end, bool later) = 0;
   // Returns when the active segment would survive a power failure, so that it is safe to delete those before it.
   virtual Status SettleActive() = 0;
 
@@ -81,6 +82,7 @@ class SegmentedLog : public RedoLog {
   DurablePosition durable_;
 
  private:
+  Status AppendRecord(uint16_t type, std::span<const Bytes> parts, bool later, Lsn* end);
   Status StartSegment();
   void AssertInvariants() const;
 

@@ -48,6 +48,24 @@ public sealed class BarrierTests
     }
 
     [Fact]
+    public async Task ADeathWhileNobodyWaitsIsAnErrorToTheNextThatComes()
+    {
+        await using HotpotCluster cluster = await HotpotCluster.StartAsync(A, B, C);
+        // Several, because those whose grain lives on the dead silo begin anew and know nobody.
+        IBarrierGrain[] barriers = [.. Enumerable.Range(0, 8).Select(i => cluster.Grains.GetGrain<IBarrierGrain>($"step-{i}"))];
+        Guid a = Guid.NewGuid(), c = Guid.NewGuid();
+        foreach (IBarrierGrain barrier in barriers)
+            await Task.WhenAll(barrier.ArriveAsync(Arrival(A, 2, a)), barrier.ArriveAsync(Arrival(C, 2, c))).WaitAsync(Long);
+        await cluster.KillAsync(C);
+
+        Exception[] errors = await Task.WhenAll(barriers.Select(
+            barrier => Assert.ThrowsAnyAsync<Exception>(() => barrier.ArriveAsync(Arrival(A, 2, a) with { Timeout = TimeSpan.FromSeconds(10) }).WaitAsync(Long))));
+
+        Assert.Contains(errors, error => error is BarrierBrokenException);
+        Assert.All(errors, error => Assert.True(error is BarrierBrokenException or HotpotTimeoutException or SiloUnavailableException, error.ToString()));
+    }
+
+    [Fact]
     public async Task WrongNumbersAndLateComersGetClearErrors()
     {
         await using HotpotCluster cluster = await HotpotCluster.StartAsync(A);

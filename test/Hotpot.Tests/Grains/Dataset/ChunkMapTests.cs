@@ -48,8 +48,9 @@ public sealed class ChunkMapTests
         while (from is { } start)
         {
             ChunkMapPage page = map.Page(0, start, max: 3);
-            Assert.True(page.Entries.Length <= 3);
-            entries.AddRange(page.Entries);
+            ChunkEntry[] unpacked = page.Entries.Unpack();
+            Assert.True(unpacked.Length <= 3);
+            entries.AddRange(unpacked);
             from = page.Next;
         }
         Assert.Equal(map.Version == 0 ? [] : map.Assigned, entries);
@@ -66,6 +67,42 @@ public sealed class ChunkMapTests
         for (int degree = 1; degree <= Limits.MaxDegree; degree++)
             Assert.Equal((uint)entries.Sum(entry => Math.Max(0, degree - (entry.Owner.IsNone ? 0 : entry.CountedReplicas))), map.Counts.Missing(degree));
     });
+
+    [Fact]
+    public void WhatTravelsIsWhatWasSent() => ForAllMaps(map => Assert.Equal(map.Assigned, PackedEntries.Of(map.Assigned).Unpack()));
+
+    [Fact]
+    public void EntriesThatAreAlikeTravelAsOne()
+    {
+        ChunkEntry[] entries = [.. Enumerable.Range(0, ChunkMapPage.MaxEntries).Select(chunk => Entry([A, B], epoch: 3, chunk: (uint)chunk))];
+        PackedEntries packed = PackedEntries.Of(entries);
+        Assert.InRange(packed.Bytes.Length, 1, 40);
+        Assert.Equal(entries, packed.Unpack());
+    }
+
+    [Fact]
+    public void StatesTravelAsTheyAre()
+    {
+        ChunkState[] states =
+        [
+            new(),
+            new() { Chunk = new ChunkIndex(int.MaxValue), Held = true, Complete = true, Pending = 3, Epoch = new Epoch(ulong.MaxValue), Sequence = new CommitSequence(1) },
+            new() { Chunk = new ChunkIndex(200), Complete = true, Sequence = new CommitSequence(ulong.MaxValue) },
+            new() { Chunk = new ChunkIndex(7), Held = true, Pending = int.MaxValue },
+        ];
+        Assert.Equal(states, PackedStates.Of(states).Unpack());
+        Assert.Equal(states.Select(state => state.Chunk).Order(), PackedChunks.Of([.. states.Select(state => state.Chunk)]).Unpack().Order());
+        PackedStates packed = PackedStates.Of(states);
+        for (int length = 0; length < packed.Bytes.Length; length++)
+            Assert.Throws<InvalidDataException>(() => (packed with { Bytes = packed.Bytes[..length] }).Unpack());
+    }
+
+    [Fact]
+    public void MoreEntriesThanACallMayCarryAreRefused()
+    {
+        PackedEntries packed = PackedEntries.Of(Enumerable.Range(0, ChunkMapPage.MaxEntries + 1).Select(chunk => Entry([A, B], epoch: 3, chunk: (uint)chunk)));
+        Assert.Throws<InvalidDataException>(() => packed.Unpack());
+    }
 
     [Fact]
     public void EveryTruncationOfAStoredMapIsRefused()
@@ -109,8 +146,8 @@ public sealed class ChunkMapTests
     {
         ChunkMap first = ChunkMap.Empty(10).With([Entry([A], epoch: 1, chunk: 1), Entry([B], epoch: 1, chunk: 2)]);
         ChunkMap second = first.With([Entry([B], epoch: 2, chunk: 1)]);
-        Assert.Equal([1u], second.Page(first.Version, new ChunkIndex(0)).Entries.Select(entry => entry.Chunk.Value));
-        Assert.Empty(second.Page(second.Version, new ChunkIndex(0)).Entries);
+        Assert.Equal([1u], second.Page(first.Version, new ChunkIndex(0)).Entries.Unpack().Select(entry => entry.Chunk.Value));
+        Assert.Empty(second.Page(second.Version, new ChunkIndex(0)).Entries.Unpack());
         Assert.Equal(new Epoch(1), first[new ChunkIndex(1)]!.Epoch);
     }
 

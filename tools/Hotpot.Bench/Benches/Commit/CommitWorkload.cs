@@ -52,17 +52,21 @@ internal sealed class CommitWorkload : IWorkload
     public async Task<Turn> RunAsync(int operations, TimeSpan limit)
     {
         var degree = _mapped.Dataset.Description.Degree;
+        long attempts = 0;
+        long commits = 0;
         var clock = new TurnClock(operations, limit);
         while (clock.Begin())
         {
             Store();
             var result = await _mapped.Dataset.CommitAsync(_ranges).ConfigureAwait(false);
             clock.End();
+            attempts += result.Attempts;
+            commits++;
             if (result.Degree < degree || result.Owners != _chunks || result.Bytes == 0)
                 throw new LocalClusterException($"A commit of {result.Bytes} bytes reached {result.Degree} of {degree} nodes at {result.Owners} of {_chunks} owners.");
         }
 
-        return clock.Done(new() { ["allocated_bytes"] = clock.AllocatedBytes });
+        return clock.Done(new() { ["allocated_bytes"] = clock.AllocatedBytes, ["attempts"] = attempts / (double)commits });
     }
 
     public async ValueTask DisposeAsync()

@@ -1,6 +1,5 @@
-using System.Globalization;
 using Hotpot.Bench.Harness;
-using Hotpot.Bench.Node;
+using Hotpot.Bench.Peers;
 
 namespace Hotpot.Bench.Benches.Ycsb;
 
@@ -12,7 +11,7 @@ namespace Hotpot.Bench.Benches.Ycsb;
 internal sealed class YcsbBench : IBenchmark
 {
     private const int Nodes = 3;
-    private const int ClientsPerNode = 4;
+    private const int ClientsPerNode = 16;
     private const string Medium = "pmem";
 
     public string Name => "ycsb";
@@ -31,6 +30,22 @@ internal sealed class YcsbBench : IBenchmark
         long records = context.Quick ? 10_000 : 100_000;
         await using var cluster = await BenchCluster.StartAsync(Nodes, Runtime.Medium.Pmem, placement, transports: null, cancellation);
         List<YcsbPeer> stores = [await YcsbPeer.HotpotAsync(cluster, records, context)];
+        await using var redis = await PeerStart.OrSkipAsync(context.Report, "Redis", () => RedisServers.StartAsync(new RedisOptions(), placement, cancellation));
+        // Loading it takes longer than a quick run may.
+        await using var postgres = context.Quick
+            ? null
+            : await PeerStart.OrSkipAsync(context.Report, "PostgreSQL", () => PostgresServers.StartAsync(PeerMedium.Tmpfs, placement, cancellation));
+        using PeerFolder lmdb = new("lmdb", PeerMedium.Tmpfs);
+        if (redis is not null)
+            stores.Add(YcsbPeer.Redis(redis));
+        if (postgres is not null)
+            stores.Add(YcsbPeer.Postgres(postgres));
+        if (Lmdb.IsInstalled())
+            stores.Add(YcsbPeer.LmdbOf(lmdb));
+        else
+            context.Report.Skip("LMDB", "liblmdb0 is not installed; run './hotpot bench --setup'.");
+        foreach (var peer in stores.Skip(1))
+            await peer.LoadAsync(cluster, records, context);
         var mixes = context.Quick ? YcsbMix.All.Where(mix => mix.Name is 'A' or 'C') : YcsbMix.All;
         foreach (var mix in mixes)
             await RunAsync(context, cluster, mix, stores, records, cancellation);

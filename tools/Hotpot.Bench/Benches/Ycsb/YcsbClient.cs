@@ -14,7 +14,8 @@ internal sealed record YcsbCounts
 }
 
 /// <summary>Which records a node's clients choose from: those loaded, and those that this node has inserted.</summary>
-internal sealed class YcsbRecords(long loaded, int nodes, int node)
+/// <param name="firstInserted">The number of the first record that is inserted: not one that another mix has inserted before.</param>
+internal sealed class YcsbRecords(long loaded, int nodes, int node, long firstInserted)
 {
     /// <summary>At least as many as a node has clients.</summary>
     private const long Slack = 64;
@@ -24,7 +25,7 @@ internal sealed class YcsbRecords(long loaded, int nodes, int node)
 
     public Zipfian Popular { get; } = new(loaded);
 
-    public long NextInsert() => loaded + (Interlocked.Increment(ref _inserted) - 1) * nodes + node;
+    public long NextInsert() => firstInserted + (Interlocked.Increment(ref _inserted) - 1) * nodes + node;
 
     /// <summary>A popular record is anywhere in the key space.</summary>
     public long Scrambled(Random random) => (long)(YcsbKeys.Hash(Popular.Next(random)) % (ulong)loaded);
@@ -35,7 +36,7 @@ internal sealed class YcsbRecords(long loaded, int nodes, int node)
         // The last few may not be acknowledged yet.
         var acknowledged = Math.Max(0, Interlocked.Read(ref _inserted) - Slack);
         var back = Popular.Next(random);
-        return back < acknowledged ? loaded + (acknowledged - 1 - back) * nodes + node : Math.Max(0, loaded - 1 - (back - acknowledged));
+        return back < acknowledged ? firstInserted + (acknowledged - 1 - back) * nodes + node : Math.Max(0, loaded - 1 - (back - acknowledged));
     }
 }
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Hotpot.Bench.Harness;
 using Hotpot.Bench.Node;
+using Hotpot.Bench.Peers;
 
 namespace Hotpot.Bench.Benches.Ycsb;
 
@@ -31,9 +32,35 @@ internal sealed class YcsbPeer
             ["store"] = "ycsb", ["bytes"] = Text(bytes), ["stripe_bytes"] = Text(stripeBytes), ["degree"] = Text(cluster.Nodes.Count),
         };
         YcsbPeer peer = new() { Name = "Hotpot.Store", Kind = "ycsb-hotpot", Parameters = parameters };
-        await LoadAsync(cluster, peer, records, context);
+        await peer.LoadAsync(cluster, records, context);
         return peer;
     }
+
+    /// <summary>Read ten times as fast, half updates three times, everything else ahead.</summary>
+    public static YcsbPeer Redis(RedisServers servers) => new()
+    {
+        Name = "Redis, 2 replicas, WAIT 2", Kind = "ycsb-redis", Medium = "memory",
+        Parameters = new Dictionary<string, string> { ["endpoint"] = servers.UnixEndpoint },
+        TargetOf = mix => mix.Name switch
+        {
+            'A' => 3,
+            'C' => 10,
+            _ => 1,
+        },
+    };
+
+    public static YcsbPeer Postgres(PostgresServers servers) => new()
+    {
+        Name = "PostgreSQL, 2 synchronous standbys", Kind = "ycsb-postgres", Medium = "tmpfs",
+        Parameters = new Dictionary<string, string> { ["connection"] = servers.ConnectionString }, TargetOf = _ => 1,
+    };
+
+    /// <summary>Not replicated, so it is only told how far it is.</summary>
+    public static YcsbPeer LmdbOf(PeerFolder folder) => new()
+    {
+        Name = "LMDB, not replicated", Kind = "ycsb-lmdb", Medium = "tmpfs",
+        Parameters = new Dictionary<string, string> { ["file"] = folder.Inside("ycsb.mdb"), ["bytes"] = Text(4L << 30) },
+    };
 
     /// <summary>One turn of it is one of all nodes at once.</summary>
     public async Task<Side> SideAsync(BenchCluster cluster, YcsbMix mix, long records, int clients, TimeSpan limit)
@@ -49,20 +76,20 @@ internal sealed class YcsbPeer
         return new Side(Name, async cancellation => Together(await Task.WhenAll(nodes.Select(side => side.RunAsync(cancellation)))));
     }
 
-    private static async Task LoadAsync(BenchCluster cluster, YcsbPeer peer, long records, BenchContext context)
+    /// <summary>Each node loads its share; the first creates what there is to create.</summary>
+    public async Task LoadAsync(BenchCluster cluster, long records, BenchContext context)
     {
         List<Side> loading = [];
         for (var node = 0; node < cluster.Nodes.Count; node++)
         {
-            WorkloadSpec spec = new() { Kind = node == 0 ? peer.Kind + "-create" : peer.Kind + "-load", Parameters = new(peer.Parameters) };
+            WorkloadSpec spec = new() { Kind = node == 0 ? Kind + "-create" : Kind + "-load", Parameters = new(Parameters) };
             Place(spec, cluster, node, records);
-            // The first creates the store, the others find it.
-            loading.Add(await cluster.SideAsync(node, peer.Name, spec, 0, TimeSpan.Zero));
+            loading.Add(await cluster.SideAsync(node, Name, spec, 0, TimeSpan.Zero));
         }
 
         var loaded = Together(await Task.WhenAll(loading.Select(side => side.RunAsync(CancellationToken.None))));
         context.Display.Line(string.Create(
-            CultureInfo.InvariantCulture, $"  {peer.Name} ({cluster.Placement.Name}): {loaded.Operations} records loaded in {loaded.Seconds:0.0} s"));
+            CultureInfo.InvariantCulture, $"  {Name} ({cluster.Placement.Name}): {loaded.Operations} records loaded in {loaded.Seconds:0.0} s"));
     }
 
     private static void Place(WorkloadSpec spec, BenchCluster cluster, int node, long records)

@@ -10,12 +10,15 @@ internal sealed class YcsbWorkload(YcsbClient[] clients) : IWorkload
     /// <summary>Sent to the orchestrator of each turn and node; more would only be a longer message.</summary>
     private const int SamplesMax = 1000;
 
+    private const long InsertedPerMixMax = 1_000_000_000;
+
     /// <summary>A kind of workload: clients of a store that <paramref name="connect"/> opens once for each of them.</summary>
     public static WorkloadFactory With(Func<WorkloadContext, Task<IYcsbStore>> connect) => async context =>
     {
         var spec = context.Spec;
         var mix = YcsbMix.Of(spec["mix"]);
-        YcsbRecords records = new(spec.Number("records"), (int)spec.Number("nodes"), (int)spec.Number("node"));
+        YcsbRecords records = new(
+            spec.Number("records"), (int)spec.Number("nodes"), (int)spec.Number("node"), firstInserted: spec.Number("records") + (mix.Name - 'A') * InsertedPerMixMax);
         var clients = new YcsbClient[spec.Number("clients")];
         for (var i = 0; i < clients.Length; i++)
             clients[i] = new YcsbClient(mix, records, await connect(context), seed: HashCode.Combine(spec.Number("node"), i));
