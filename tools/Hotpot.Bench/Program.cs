@@ -36,7 +36,7 @@ run.SetAction(async (parsed, cancellation) =>
         return parsed.GetValue(list) ? 0 : Usage;
     }
 
-    try
+    return await WithExitCodeAsync(async () =>
     {
         var bench = Catalog.Benchmarks.First(candidate => candidate.Name == parsed.GetValue(name));
         var report = new Report(bench.Name, Machine.Here(), display);
@@ -44,42 +44,19 @@ run.SetAction(async (parsed, cancellation) =>
         if (asJson)
             await Console.Out.WriteLineAsync(report.ToJson());
         return 0;
-    }
-    catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
-    {
-        await Console.Error.WriteLineAsync("hotpot: interrupted; the silos and servers have been ended.");
-        return Interrupted;
-    }
-    catch (Exception exception) when (exception is LocalClusterException or HotpotException or OrleansException or TimeoutException or IOException)
-    {
-        await Console.Error.WriteLineAsync($"hotpot: {exception.Message}");
-        return Failed;
-    }
+    }, cancellation);
 });
 
 var guard = new Command("guard", "Checks the quick benchmarks against bounds; the last line is 'N passed, N failed'.");
-guard.SetAction(async (_, cancellation) =>
+guard.SetAction((_, cancellation) => WithExitCodeAsync(async () =>
 {
-    try
-    {
-        var verdicts = await GuardRun.RunAsync(GuardRule.All, Catalog.Benchmarks, ProgressDisplay.OnStandardError(), cancellation);
-        foreach (var verdict in verdicts)
-            await Console.Out.WriteLineAsync(verdict.ToString());
-        var failed = verdicts.Count(verdict => !verdict.Passed);
-        await Console.Out.WriteLineAsync($"{verdicts.Count - failed} passed, {failed} failed");
-        return failed == 0 ? 0 : Failed;
-    }
-    catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
-    {
-        await Console.Error.WriteLineAsync("hotpot: interrupted; the silos and servers have been ended.");
-        return Interrupted;
-    }
-    catch (Exception exception) when (exception is LocalClusterException or HotpotException or OrleansException or TimeoutException or IOException)
-    {
-        await Console.Error.WriteLineAsync($"hotpot: {exception.Message}");
-        return Failed;
-    }
-});
+    var verdicts = await GuardRun.RunAsync(GuardRule.All, Catalog.Benchmarks, ProgressDisplay.OnStandardError(), cancellation);
+    foreach (var verdict in verdicts)
+        await Console.Out.WriteLineAsync(verdict.ToString());
+    var failed = verdicts.Count(verdict => !verdict.Passed);
+    await Console.Out.WriteLineAsync($"{verdicts.Count - failed} passed, {failed} failed");
+    return failed == 0 ? 0 : Failed;
+}, cancellation));
 
 var node = NodeCommand.Create(services => services.AddSingleton<RunningWorkloads>());
 var parsed = new RootCommand("The benchmarks of Hotpot.") { run, guard, node }.Parse(args);
@@ -89,3 +66,22 @@ if (parsed.Action is not ParseErrorAction errors)
 errors.ShowHelp = false;
 await parsed.InvokeAsync(invocation);
 return Usage;
+
+static async Task<int> WithExitCodeAsync(Func<Task<int>> work, CancellationToken cancellation)
+{
+    try
+    {
+        return await work();
+    }
+    // Ctrl-C reaches the silos and servers as well, so a call to one of them may fail before the cancellation is seen.
+    catch (Exception exception) when (cancellation.IsCancellationRequested && exception is (OperationCanceledException or OrleansException or IOException))
+    {
+        await Console.Error.WriteLineAsync("hotpot: interrupted; the silos and servers have been ended.");
+        return Interrupted;
+    }
+    catch (Exception exception) when (exception is LocalClusterException or HotpotException or OrleansException or TimeoutException or IOException)
+    {
+        await Console.Error.WriteLineAsync($"hotpot: {exception.Message}");
+        return Failed;
+    }
+}
