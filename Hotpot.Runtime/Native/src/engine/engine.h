@@ -321,6 +321,7 @@ class Engine final : public FabricEvents {
   void Lead(std::unique_lock<std::mutex>& turn, const Awaited& awaited);
   void LeadOnce(std::unique_lock<std::mutex>& turn, TimePoint until);
   void WatchFabric(bool on);
+  void CompleteInPlace(Awaited& awaited, const hp_completion& result);
 
   // state look-ups
   Status FindDataset(DatasetId id, Dataset** out);
@@ -459,7 +460,7 @@ class Engine final : public FabricEvents {
   NodeId self_;                 // Immutable after Create.
   Incarnation incarnation_;     // Immutable after Create.
   int lock_fd_ = -1;            // flock on the data directory. Immutable after Create.
-  int epoll_fd_ = -1, kick_fd_ = -1;  // Immutable after Create.
+  int epoll_fd_ = -1, kick_fd_ = -1, lead_fd_ = -1;  // Immutable after Create.
   std::unique_ptr<RedoLog> log_;
   std::unique_ptr<Fabric> fabric_;
   std::unique_ptr<Faults> faults_;  // null = userfaultfd not available; then faults_denied_ says why
@@ -475,6 +476,7 @@ class Engine final : public FabricEvents {
   std::list<Wanted> wanted_;
   bool wanted_came_ = false;  // some of it became present, and the caller has not been told yet
   std::vector<Awaited*> awaited_;  // callers in CallAndLead
+  bool leader_sleeps_ = false;     // and none of those callers' completions has come since
   bool led_ = false;               // a caller does the work of the fabric; the engine thread is not woken for it
   std::map<DatasetId, std::unique_ptr<Dataset>> datasets_;
   std::vector<Peer> peers_;     // index 0 = this node

@@ -16,6 +16,7 @@
 //
 // Invariant: led_ is true exactly while one caller is in Lead(); then, and only then, the fabric is out of the engine thread's set.
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "engine/engine.h"
 
@@ -37,6 +38,15 @@ void Engine::Lead(std::unique_lock<std::mutex>& turn, const Awaited& awaited) {
   WatchFabric(true);
 }
 
+// The completion of a caller in CallAndLead.
+void Engine::CompleteInPlace(Awaited& awaited, const hp_completion& result) {
+  awaited.done = true;
+  awaited.result = result;
+  if (!std::exchange(leader_sleeps_, false)) return;
+  uint64_t one = 1;
+  [[maybe_unused]] ssize_t r = write(lead_fd_, &one, sizeof one);  // a full counter already means awake
+}
+
 void Engine::LeadOnce(std::unique_lock<std::mutex>& turn, TimePoint until) {
   if (!Settled() || !fabric_->Arm()) {
     Pump();
@@ -51,10 +61,16 @@ void Engine::LeadOnce(std::unique_lock<std::mutex>& turn, TimePoint until) {
   auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Now()).count() + 1;
   int timeout = static_cast<int>(left);
   if (int wanted = fabric_->NextTimeoutMs(); wanted >= 0) timeout = std::min(timeout, wanted);
+  leader_sleeps_ = true;
   turn.unlock();
   epoll_event events[64];
   int n = epoll_wait(fabric_->EventFd(), events, std::size(events), timeout);
   turn.lock();
+  // Somebody else had the turn when the answer came.
+  if (!std::exchange(leader_sleeps_, false)) {
+    uint64_t ignored;
+    [[maybe_unused]] ssize_t r = read(lead_fd_, &ignored, sizeof ignored);  // only empties the counter
+  }
   fabric_->Told({events, static_cast<size_t>(std::max(n, 0))});
   Pump();
 }

@@ -46,7 +46,8 @@ Status Engine::Create(EngineConfig config, std::unique_ptr<Engine>* out) {
   if (Status s = Fabric::Create(fabric, *e, &e->fabric_); !s.ok()) return s;
   e->kick_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   e->epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
-  if (e->epoll_fd_ < 0 || e->kick_fd_ < 0) return Status::Error(HP_E_IO, "Cannot create an epoll descriptor; raise the open-file limit (ulimit -n).");
+  e->lead_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (e->epoll_fd_ < 0 || e->kick_fd_ < 0 || e->lead_fd_ < 0) return Status::Error(HP_E_IO, "Cannot create an epoll descriptor; raise the open-file limit (ulimit -n).");
   for (int fd : {e->kick_fd_, e->fabric_->EventFd(), e->log_->EventFd(), e->faults_ ? e->faults_->fd() : -1}) {
     if (fd < 0) continue;
     epoll_event event{};
@@ -55,6 +56,11 @@ Status Engine::Create(EngineConfig config, std::unique_ptr<Engine>* out) {
     if (epoll_ctl(e->epoll_fd_, EPOLL_CTL_ADD, fd, &event) != 0)
       return Status::Error(HP_E_IO, "Cannot watch a descriptor; raise the open-file limit (ulimit -n).");
   }
+  epoll_event lead{};
+  lead.events = EPOLLIN;
+  lead.data.u64 = static_cast<uint64_t>(e->lead_fd_);
+  if (epoll_ctl(e->fabric_->EventFd(), EPOLL_CTL_ADD, e->lead_fd_, &lead) != 0)
+    return Status::Error(HP_E_IO, "Cannot watch a descriptor; raise the open-file limit (ulimit -n).");
   e->thread_ = std::thread([engine = e.get()] { engine->Loop(); });
   pthread_setname_np(e->thread_.native_handle(), "hotpot-engine");
   *out = std::move(e);
@@ -88,7 +94,7 @@ Engine::~Engine() {
   fabric_.reset();
   log_.reset();
   datasets_.clear();
-  for (int fd : {epoll_fd_, kick_fd_, lock_fd_})
+  for (int fd : {epoll_fd_, kick_fd_, lead_fd_, lock_fd_})
     if (fd >= 0) close(fd);
 }
 
@@ -263,8 +269,7 @@ void Engine::Tick(TimePoint now) {
 void Engine::Complete(uint64_t token, hp_status status, uint32_t degree, uint64_t value) {
   for (Awaited* awaited : awaited_) {
     if (awaited->token != token) continue;
-    awaited->done = true;
-    awaited->result = {token, status, degree, value};
+    CompleteInPlace(*awaited, {token, status, degree, value});
     return;
   }
   std::lock_guard lock(completions_mutex_);
