@@ -30,7 +30,8 @@ namespace Hotpot.Store;
 //
 // "The last commit wins" (point 5) is therefore never a lost update of structure: between reading and committing, the lock holds off everybody whose commit could matter. A
 // reading writer needs no conflict detection, and no commit is ever repeated because of another. The price: nodes that insert into the same stripe in turns pay for
-// handing over its lock, a few calls; stripes are many and insertions of one node in a row cost nothing extra. Locks are grants (StripeLock).
+// handing over its lock, a few calls; stripes are many, insertions of one node in a row cost nothing extra, and those that wait in one process go together (ChangeQueue). Locks are
+// grants (StripeLock).
 //
 // What several threads change at one owner at the same time travels in one transaction (CommitQueue): under load a commit's messages are shared by all of them.
 //
@@ -71,23 +72,36 @@ public sealed class RecordStore : IDisposable
         _memory = memory;
         _commits = new CommitQueue(memory);
         _layout = new StripeLayout(memory.ChunkBytes);
-        _stripes = [.. Enumerable.Range(0, checked((int)(memory.Bytes / memory.ChunkBytes))).Select(index => new Stripe(memory, _layout, index))];
+        _stripes = [.. Enumerable.Range(0, checked((int)(memory.Bytes / memory.ChunkBytes))).Select(index => new Stripe(memory, _layout, index, ChangeAsync))];
     }
 
     /// <summary>One stripe as this process uses it.</summary>
-    private sealed unsafe class Stripe(IStoreMemory memory, StripeLayout layout, int index)
+    private sealed unsafe class Stripe
     {
-        private readonly byte* _base = memory.Base + (long)index * layout.Bytes;
+        private readonly byte* _base;
+        private readonly StripeLayout _layout;
 
-        public long Offset { get; } = (long)index * layout.Bytes;
+        public Stripe(IStoreMemory memory, StripeLayout layout, int index, Func<Stripe, Action<StripeEdit>, Task> change)
+        {
+            _layout = layout;
+            Offset = (long)index * layout.Bytes;
+            _base = memory.Base + Offset;
+            Lock = new StripeLock(memory, new ByteRange(Offset + StripeLayout.LockOffset, StripeLayout.PageBytes));
+            Space = new StripeSpace(layout);
+            Changes = new ChangeQueue(edit => change(this, edit));
+        }
 
-        public StripeLock Lock { get; } = new(memory, new ByteRange((long)index * layout.Bytes + StripeLayout.LockOffset, StripeLayout.PageBytes));
+        public long Offset { get; }
 
-        public StripeSpace Space { get; } = new(layout);
+        public StripeLock Lock { get; }
 
-        public StripeReader Reader => new(_base, layout);
+        public StripeSpace Space { get; }
 
-        public StripeEdit Edit() => new(_base, layout);
+        public ChangeQueue Changes { get; }
+
+        public StripeReader Reader => new(_base, _layout);
+
+        public StripeEdit Edit() => new(_base, _layout);
     }
 
     /// <summary>Creates the dataset and opens the store in this process.</summary>
@@ -195,7 +209,7 @@ public sealed class RecordStore : IDisposable
         Stripe stripe = StripeOf(hash);
         if (Contains(key.Span) && await TryReplaceAsync(stripe, hash, key, value).ConfigureAwait(false))
             return;
-        await ChangeAsync(stripe, edit => StripeWriter.Put(edit, stripe.Space, hash, key.Span, value.Span)).ConfigureAwait(false);
+        await stripe.Changes.AddAsync(key.Length + value.Length, edit => StripeWriter.Put(edit, stripe.Space, hash, key.Span, value.Span)).ConfigureAwait(false);
     }
 
     /// <summary>Writes many records with few commits. Each commit is whole or not there; an exception tells that a first part may be there.</summary>
@@ -227,7 +241,7 @@ public sealed class RecordStore : IDisposable
         KeyHash hash = KeyHash.Of(key.Span);
         Stripe stripe = StripeOf(hash);
         bool found = false;
-        await ChangeAsync(stripe, edit => found = StripeWriter.Delete(edit, stripe.Space, hash, key.Span)).ConfigureAwait(false);
+        await stripe.Changes.AddAsync(key.Length, edit => found = StripeWriter.Delete(edit, stripe.Space, hash, key.Span)).ConfigureAwait(false);
         return found;
     }
 

@@ -155,6 +155,36 @@ public sealed class RecordStoreTests
     }
 
     [Fact]
+    public async Task InsertionsThatWaitForAStripeGoTogetherAndOneThatDoesNotFitFailsAlone()
+    {
+        using PlainMemory memory = new(SmallStripe, SmallStripe) { PieceBytes = 64 };
+        RecordStore store = new(memory);
+        const int threads = 8, each = 40;
+        int full = 0;
+        await Task.WhenAll(Enumerable.Range(0, threads).Select(thread => Task.Run(async () =>
+        {
+            for (int i = 0; i < each; i++)
+            {
+                await store.PutAsync(Key($"{thread}-{i}"), Key($"value {thread}-{i}"));
+                try
+                {
+                    // Two fit, at most; the others are refused.
+                    await store.PutAsync(Key($"large {thread}-{i}"), new byte[store.ValueBytesMax(20) - 100]);
+                }
+                catch (StoreFullException)
+                {
+                    Interlocked.Increment(ref full);
+                }
+            }
+        })));
+        Assert.Equal(threads * each + (threads * each - full), store.Check().Records);
+        Assert.InRange(full, threads * each - 2, threads * each);
+        for (int thread = 0; thread < threads; thread++)
+            Assert.Equal(Key($"value {thread}-{each - 1}"), store.Read(Key($"{thread}-{each - 1}")));
+        Assert.InRange(memory.Commits, 1, threads * each + 2);
+    }
+
+    [Fact]
     public async Task WhatCannotBeStoredIsRefusedWithASentence()
     {
         using PlainMemory memory = new(SmallStripe, SmallStripe);

@@ -17,15 +17,31 @@ internal sealed record YcsbCounts
 /// <param name="firstInserted">The number of the first record that is inserted: not one that another mix has inserted before.</param>
 internal sealed class YcsbRecords(long loaded, int nodes, int node, long firstInserted)
 {
-    /// <summary>At least as many as a node has clients.</summary>
-    private const long Slack = 64;
+    private readonly Lock _lock = new();
+
+    // Inserted by this node and acknowledged, but not yet all before them. Written under _lock.
+    private readonly HashSet<long> _early = [];
+
+    // The first _acknowledged of this node's records are there. Written under _lock.
+    private long _acknowledged;
 
     // Changed by Interlocked only.
     private long _inserted;
 
     public Zipfian Popular { get; } = new(loaded);
 
-    public long NextInsert() => firstInserted + (Interlocked.Increment(ref _inserted) - 1) * nodes + node;
+    public long NextInsert() => Number(Interlocked.Increment(ref _inserted) - 1);
+
+    /// <summary>From now on the record may be read.</summary>
+    public void Acknowledge(long number)
+    {
+        lock (_lock)
+        {
+            _early.Add(number);
+            while (_early.Remove(Number(_acknowledged)))
+                _acknowledged++;
+        }
+    }
 
     /// <summary>A popular record is anywhere in the key space.</summary>
     public long Scrambled(Random random) => (long)(YcsbKeys.Hash(Popular.Next(random)) % (ulong)loaded);
@@ -33,11 +49,12 @@ internal sealed class YcsbRecords(long loaded, int nodes, int node, long firstIn
     /// <summary>The younger a record, the more popular.</summary>
     public long Latest(Random random)
     {
-        // The last few may not be acknowledged yet.
-        var acknowledged = Math.Max(0, Interlocked.Read(ref _inserted) - Slack);
+        var acknowledged = Interlocked.Read(ref _acknowledged);
         var back = Popular.Next(random);
-        return back < acknowledged ? firstInserted + (acknowledged - 1 - back) * nodes + node : Math.Max(0, loaded - 1 - (back - acknowledged));
+        return back < acknowledged ? Number(acknowledged - 1 - back) : Math.Max(0, loaded - 1 - (back - acknowledged));
     }
+
+    private long Number(long inserted) => firstInserted + inserted * nodes + node;
 }
 
 /// <summary>A closed loop of operations, one after the other.</summary>
@@ -88,6 +105,7 @@ internal sealed class YcsbClient(YcsbMix mix, YcsbRecords records, IYcsbStore st
                 var inserted = records.NextInsert();
                 YcsbKeys.Fill(_value, inserted, _random);
                 await store.InsertAsync(YcsbKeys.Of(inserted), _value);
+                records.Acknowledge(inserted);
                 break;
             case YcsbOperation.Scan:
                 await store.ScanAsync(YcsbKeys.Of(Choose()), _random.Next(1, ScanRecordsMax + 1), _buffer);
@@ -107,7 +125,7 @@ internal sealed class YcsbClient(YcsbMix mix, YcsbRecords records, IYcsbStore st
         var length = await store.ReadAsync(YcsbKeys.Of(number), _buffer);
         // A benchmark of wrong answers would be worth nothing.
         if (length is not { } bytes || !YcsbKeys.IsOf(_buffer.AsSpan(0, bytes), number))
-            throw new InvalidOperationException($"Record {number} was read wrongly or not at all ({length} bytes); the store that is measured is defective.");
+            throw new InvalidOperationException($"Record {number} was read wrongly or not at all ({length} bytes) by {store.GetType().Name}; the store that is measured is defective.");
     }
 
     private Task UpdateAsync(long number)

@@ -62,51 +62,26 @@ internal sealed class YcsbPeer
         Parameters = new Dictionary<string, string> { ["file"] = folder.Inside("ycsb.mdb"), ["bytes"] = Text(4L << 30) },
     };
 
-    /// <summary>One turn of it is one of all nodes at once.</summary>
-    public async Task<Side> SideAsync(BenchCluster cluster, YcsbMix mix, long records, int clients, TimeSpan limit)
-    {
-        List<Side> nodes = [];
-        for (var node = 0; node < cluster.Nodes.Count; node++)
-        {
-            WorkloadSpec spec = new() { Kind = Kind, Parameters = new(Parameters) { ["mix"] = mix.Name.ToString(), ["clients"] = Text(clients) } };
-            Place(spec, cluster, node, records);
-            nodes.Add(await cluster.SideAsync(node, Name, spec, int.MaxValue, limit));
-        }
-
-        return new Side(Name, async cancellation => Together(await Task.WhenAll(nodes.Select(side => side.RunAsync(cancellation)))));
-    }
+    /// <summary>Connects clients on all nodes.</summary>
+    public Task<YcsbClients> ConnectAsync(BenchCluster cluster, YcsbMix mix, long records, int clients) =>
+        YcsbClients.StartAsync(cluster, Name, node => Spec(cluster, Kind, node, records, ("mix", mix.Name.ToString()), ("clients", Text(clients))));
 
     /// <summary>Each node loads its share; the first creates what there is to create.</summary>
     public async Task LoadAsync(BenchCluster cluster, long records, BenchContext context)
     {
-        List<Side> loading = [];
-        for (var node = 0; node < cluster.Nodes.Count; node++)
-        {
-            WorkloadSpec spec = new() { Kind = node == 0 ? Kind + "-create" : Kind + "-load", Parameters = new(Parameters) };
-            Place(spec, cluster, node, records);
-            loading.Add(await cluster.SideAsync(node, Name, spec, 0, TimeSpan.Zero));
-        }
-
-        var loaded = Together(await Task.WhenAll(loading.Select(side => side.RunAsync(CancellationToken.None))));
+        await using var loading = await YcsbClients.StartAsync(cluster, Name, node => Spec(cluster, node == 0 ? Kind + "-create" : Kind + "-load", node, records));
+        var loaded = await loading.RunAsync(TimeSpan.Zero);
         context.Display.Line(string.Create(
             CultureInfo.InvariantCulture, $"  {Name} ({cluster.Placement.Name}): {loaded.Operations} records loaded in {loaded.Seconds:0.0} s"));
     }
 
-    private static void Place(WorkloadSpec spec, BenchCluster cluster, int node, long records)
+    private WorkloadSpec Spec(BenchCluster cluster, string kind, int node, long records, params IEnumerable<(string Name, string Value)> others)
     {
-        spec.Parameters["node"] = Text(node);
-        spec.Parameters["nodes"] = Text(cluster.Nodes.Count);
-        spec.Parameters["records"] = Text(records);
+        WorkloadSpec spec = new() { Kind = kind, Parameters = new(Parameters) };
+        foreach (var (name, value) in others.Concat([("node", Text(node)), ("nodes", Text(cluster.Nodes.Count)), ("records", Text(records))]))
+            spec.Parameters[name] = value;
+        return spec;
     }
-
-    private static Turn Together(Turn[] turns) => new()
-    {
-        Us = [.. turns.SelectMany(turn => turn.Us)],
-        Operations = turns.Sum(turn => turn.Operations),
-        Seconds = turns.Max(turn => turn.Seconds),
-        More = turns[0].More.Keys.Where(key => turns.All(turn => turn.More.ContainsKey(key)))
-            .ToDictionary(key => key, key => new Samples(turns.Select(turn => turn.More[key])).Median),
-    };
 
     private static string Text(long number) => number.ToString(CultureInfo.InvariantCulture);
 }
