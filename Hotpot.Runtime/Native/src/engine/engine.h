@@ -472,6 +472,7 @@ class Engine final : public FabricEvents {
   struct Wanted {  // what a caller in WaitPresent needs before it can go on
     DatasetId dataset;
     uint64_t page;
+    bool came = false;  // it became present since the caller looked
   };
   std::list<Wanted> wanted_;
   bool wanted_came_ = false;  // some of it became present, and the caller has not been told yet

@@ -16,10 +16,13 @@ void SetState(Page& p, PageState s) { p.state = static_cast<uint64_t>(s); }
 // Pages of one FETCH. The first answer is here, and whoever waits for it goes on, while the owner copies the next: 256 KiB are 0.1 ms.
 constexpr size_t kFetchPages = 64;
 static_assert(kFetchPages <= kFetchPagesMax);
-// Pages that hp_read and hp_prefetch wait for at once: copied in 0.1 ms, mapped in 0.3 ms, while others wait for the turn.
-constexpr uint64_t kReadBatch = 256;
-// And that they ask for ahead of that: 2 MiB. An owner on this host then never waits for room in our ring of shared memory (4 MiB, ucx_context.cpp).
-constexpr uint64_t kReadWindow = 512;
+// Pages that hp_read and hp_prefetch wait for at once: copied in 50 us, while others wait for the turn.
+constexpr uint64_t kReadBatch = 128;
+// And that they ask for at once: 1 MiB. More keeps an owner on this host waiting for room in our ring of shared memory (ucx_context.cpp), of which half
+// may be taken back late.
+constexpr uint64_t kReadWindow = 256;
+// Then they look whether the dataset is still there, and whether they may still wait.
+constexpr auto kWaitSlice = 20ms;
 // From a store, under the turn: 256 KiB of a disk's sequential reading.
 constexpr uint32_t kLocalReadAhead = 64;
 
@@ -183,7 +186,8 @@ void Engine::BecamePresent(Dataset& ds, uint64_t first, size_t pages, Purpose pu
     faults_->MapAndWake(ds.base + first * kPageSize, pages * kPageSize);
   else if (wake)
     faults_->Wake(ds.base + first * kPageSize, pages * kPageSize);
-  for (const Wanted& a : wanted_) wanted_came_ |= a.dataset == ds.id && a.page - first < pages;
+  for (Wanted& w : wanted_)
+    if (w.dataset == ds.id && w.page - first < pages) w.came = wanted_came_ = true;
 }
 
 void Engine::PutEntry(Writer& w, const Chunk& chunk) const {
@@ -411,8 +415,9 @@ Status Engine::WaitPresent(DatasetId id, uint64_t first, uint64_t end, uint64_t 
     // Answers come in the order of the questions, so the last page asked for is the one to wake up for; if it is here already, the first that is not.
     uint64_t last = std::min(end, *asked) - 1;
     me->page = last > cursor && state(last) != PageState::kPresent ? last : cursor;
+    me->came = state(me->page) == PageState::kPresent;
     LeaveTurn();
-    if (state(me->page) == PageState::kPresent) continue;
+    if (me->came) continue;
     TimePoint now = Now();
     if (now >= deadline) {
       Chunk& chunk = ds->At(ds->ChunkOf(cursor));
@@ -426,19 +431,17 @@ Status Engine::WaitPresent(DatasetId id, uint64_t first, uint64_t end, uint64_t 
       // Poll for the answer in place: a blocking wake-up across cores is the dearest thing on this path. Between two looks the turn and the
       // processor are free for others.
       const TimePoint until = std::min(now + config_.spin, deadline);
-      bool progress = false;
+      bool took = false;
       do {
         turn.unlock();
         std::this_thread::yield();
         turn.lock();
-        progress = Pump();
-      } while (!progress && Now() < until);
-      if (progress) {
-        LeaveTurn();  // what came may have been for others, and the engine thread sleeps until the fabric is armed again
-        continue;
-      }
+        took |= Pump();
+      } while (!me->came && Now() < until);
+      if (took) LeaveTurn();  // what came may have been for others, and the engine thread sleeps until the fabric is armed again
+      if (me->came) continue;
     }
-    progress_.wait_until(turn, std::min(deadline, now + std::chrono::milliseconds(20)));
+    progress_.wait_until(turn, std::min(deadline, now + kWaitSlice));
   }
   wanted_.erase(me);
   return result;

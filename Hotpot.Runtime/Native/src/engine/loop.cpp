@@ -106,10 +106,10 @@ void Engine::Loop() {
   bool faults = false;
   while (!stop_.load(std::memory_order_acquire)) {
     int timeout = 0;
-    bool polls = false, tell = false;
+    bool polls = false, tell = false, waits = false;
     {
       std::lock_guard turn(turn_);
-      Round(faults);
+      const bool busy = Round(faults);
       polls = polling_.Goes(Now());
       tell = std::exchange(wanted_came_, false);
       // What the round left undone, and what came in since, its descriptor tells of: it is readable as long as there is something to read.
@@ -118,12 +118,16 @@ void Engine::Loop() {
         timeout = long_sleep_ ? 100 : 2;
         int wanted = fabric_->NextTimeoutMs();
         if (wanted >= 0) timeout = std::min(timeout, wanted);
+      } else {
+        waits = !busy;
       }
     }
     if (tell) progress_.notify_all();  // without the turn, which is what a woken caller wants first
-    if (polls) std::this_thread::yield();
+    if (polls || waits) std::this_thread::yield();  // for another process, which may want this very processor
     epoll_event events[4];
-    int n = epoll_wait(epoll_fd_, events, std::size(events), timeout);
+    // One millisecond is what a lane asks for whose peer's ring was full just now: it empties in a fraction of that.
+    constexpr timespec kSoon{0, 100'000};
+    int n = timeout == 1 ? epoll_pwait2(epoll_fd_, events, std::size(events), &kSoon, nullptr) : epoll_wait(epoll_fd_, events, std::size(events), timeout);
     faults = false;
     for (int i = 0; i < n; i++) {
       const int fd = events[i].data.fd;
