@@ -87,11 +87,11 @@ class Node {
       hp_txid id{};
       Check(hp_tx_create(engine_, &tx, &id, &error_), error_);
       Check(hp_tx_write(engine_, tx, kDataset, offset, bytes.data(), kMiB, &error_), error_);
-      Check(hp_tx_stage(engine_, tx, kDataset, info_.node_id, 1, &error_), error_);
+      Check(hp_tx_stage(engine_, tx, kDataset, info_.node_id, 1, nullptr, &error_), error_);
       Await();
-      hp_owner_prepare(engine_, id, kDataset, 0, 1, kPatience, 2);
+      hp_owner_prepare(engine_, id, kDataset, 0, 1, kPatience, 2, nullptr);
       Await();
-      hp_owner_commit(engine_, id, kDataset, 3);
+      hp_owner_commit(engine_, id, kDataset, 3, nullptr);
       Await();
       hp_tx_destroy(engine_, tx);
     }
