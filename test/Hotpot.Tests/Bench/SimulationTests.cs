@@ -8,7 +8,7 @@ public sealed class SimulationTests
     [Fact]
     public void TheSummaryIsDividedByCommitsNodesAndEvents()
     {
-        var turn = Simulation.Parse("4 seeds, 0 failed, 200 commits acknowledged, 50000 events, 3.0 s\n", nodes: 64);
+        var turn = Simulation.Parse("4 seeds, 0 failed, 200 commits acknowledged, 50000 events, 0.0 s\n", nodes: 64, seconds: 3);
 
         Assert.Equal([15000.0], turn.Us);
         Assert.Equal(200, turn.Operations);
@@ -22,5 +22,5 @@ public sealed class SimulationTests
     [InlineData("FAILED seed 3: a counter lost an update.\n4 seeds, 1 failed, 200 commits acknowledged, 50000 events, 3.0 s\n")]
     [InlineData("")]
     public void ASimulationThatFailsGivesNoFigure(string output) =>
-        Assert.Throws<LocalClusterException>(() => Simulation.Parse(output, nodes: 4));
+        Assert.Throws<LocalClusterException>(() => Simulation.Parse(output, nodes: 4, seconds: 3));
 }
