@@ -29,7 +29,7 @@ constexpr auto kLeadMax = 1ms;
 
 void Engine::Lead(std::unique_lock<std::mutex>& turn, const Awaited& awaited) {
   // What is here now may be enough, with a log that is durable at once.
-  while (!awaited.done && !Settled()) Pump();
+  for (int round = 0; round < 64 && !awaited.done && Unseen(); round++) Pump();
   if (awaited.done || led_ || stopping_ || config_.environment || config_.medium == HP_MEDIUM_FILE) return;
   led_ = true;
   WatchFabric(false);
@@ -48,7 +48,7 @@ void Engine::CompleteInPlace(Awaited& awaited, const hp_completion& result) {
 }
 
 void Engine::LeadOnce(std::unique_lock<std::mutex>& turn, TimePoint until) {
-  if (!Settled() || !fabric_->Arm()) {
+  if (Unseen() || !fabric_->Arm()) {
     Pump();
     return;
   }
