@@ -90,7 +90,7 @@ internal sealed class PostgresServers : IAsyncDisposable
         [
             .. Unprivileged, program, "-D", Data(node),
             "-c", string.Create(CultureInfo.InvariantCulture, $"port={_ports[node]}"), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
-            "-c", "synchronous_commit=on", "-c", "max_connections=200", "-c", "max_wal_size=4GB", "-c", "checkpoint_timeout=1h",
+            "-c", "synchronous_commit=on", "-c", "dynamic_shared_memory_type=mmap", "-c", "max_connections=200", "-c", "max_wal_size=4GB", "-c", "checkpoint_timeout=1h",
         ];
         command = node == 0
             ? [.. command, "-c", "synchronous_standby_names=2 (s1, s2)"]
