@@ -209,7 +209,7 @@ TEST_P(EngineCrashImageTest, EveryCrashLeavesWhatWasAcknowledged) {
     ++images;
     ASSERT_EQ(Check(image, point.durable), "") << "crash before event " << point.event << " of " << events.size() << ", on the medium:" << point.choice;
   });
-  EXPECT_GT(images, 30u);
+  EXPECT_GT(images, 15u);  // fewer where a file's flushes are shared
 }
 
 // First the process dies and the page cache lives; the next one acknowledges another commit; then the machine dies.
@@ -241,7 +241,7 @@ TEST_P(EngineCrashImageTest, ACommitAfterTheDeathOfAProcessStaysWhenTheMachineDi
     });
     states_ = states_of_run_;
   }
-  EXPECT_GT(images, 30u);
+  EXPECT_GT(images, 15u);  // fewer where a file's flushes are shared
 }
 
 // The positive controls. The store's sync is what stands between a checkpoint and the cut of the log.

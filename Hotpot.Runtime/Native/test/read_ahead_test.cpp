@@ -181,7 +181,11 @@ TEST_F(ReadAheadCluster, APrefetchedRangeIsMapped) {
   getrusage(RUSAGE_THREAD, &before);
   for (uint64_t offset = 0; offset < kSize; offset += 4096) ASSERT_EQ(Word(map, offset), offset / 8 + 1);
   getrusage(RUSAGE_THREAD, &after);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // whose own memory takes faults too
   EXPECT_LT(after.ru_minflt - before.ru_minflt, 400) << "of 4,096 pages";
+#else
+  (void)before, (void)after;
+#endif
   EXPECT_EQ(c[1].Stats().fault_events, 0u);
 }
 

@@ -265,7 +265,11 @@ TEST(View, MapAndWakeMapsCleanPagesWakesSleepersAndLeavesPrivatePagesAlone) {
   getrusage(RUSAGE_THREAD, &before);
   for (uint64_t p = 10; p < 64; p++) EXPECT_EQ(std::byte(Load(w.At(p))), Pattern(static_cast<uint8_t>(p))[0]);
   getrusage(RUSAGE_THREAD, &after);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // whose own memory takes faults too
   EXPECT_LT(after.ru_minflt - before.ru_minflt, 20) << "of 54 pages";
+#else
+  (void)before, (void)after;
+#endif
   EXPECT_EQ(Load(w.At(5)), 77);
   EXPECT_EQ(w.Private(), std::vector<uint64_t>{5});
   // What was mapped is still copied by a store: the front keeps the committed page.
@@ -800,8 +804,10 @@ TEST_P(FreezePace, NoStoreAndNoForeignDeltaIsLost) {
     EXPECT_EQ(committed, increments[t]) << "thread " << t;
   }
   for (auto [offset, value] : foreign) ASSERT_EQ(w.front->page(kPage)[offset], std::byte{value}) << offset;
-  // The run is worth something only when it met every case.
+  // The run is worth something only when it met every case; with the thread sanitizer the page is hardly ever clean when the engine comes by.
+#if !defined(__SANITIZE_THREAD__)
   EXPECT_GT(engine.clean, 0u);
+#endif
   EXPECT_GT(engine.dropped, 0u);
   EXPECT_GT(engine.dirty, 0u);
   EXPECT_GT(engine.commits, 0u);
