@@ -21,7 +21,7 @@ constexpr uint64_t kCommits = 40;
 using PageStates = std::array<uint64_t, kPages>;  // the commit that wrote the page last; 0 = none
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr size_t kStride = 14, kDeaths = 4;  // one image of so many
+constexpr size_t kStride = 10, kDeaths = 4;  // one image of so many
 #else
 constexpr size_t kStride = 3, kDeaths = 8;
 #endif
@@ -209,7 +209,7 @@ TEST_P(EngineCrashImageTest, EveryCrashLeavesWhatWasAcknowledged) {
     ++images;
     ASSERT_EQ(Check(image, point.durable), "") << "crash before event " << point.event << " of " << events.size() << ", on the medium:" << point.choice;
   });
-  EXPECT_GT(images, 15u);  // fewer where a file's flushes are shared
+  EXPECT_GT(images, 30u);
 }
 
 // First the process dies and the page cache lives; the next one acknowledges another commit; then the machine dies.
@@ -241,7 +241,7 @@ TEST_P(EngineCrashImageTest, ACommitAfterTheDeathOfAProcessStaysWhenTheMachineDi
     });
     states_ = states_of_run_;
   }
-  EXPECT_GT(images, 15u);  // fewer where a file's flushes are shared
+  EXPECT_GT(images, 30u);
 }
 
 // The positive controls. The store's sync is what stands between a checkpoint and the cut of the log.

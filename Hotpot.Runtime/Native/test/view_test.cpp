@@ -1,7 +1,6 @@
 #include "view/view.h"
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
@@ -10,6 +9,7 @@
 #include <map>
 #include <random>
 
+#include "mapped_pages.h"
 #include "view/diff.h"
 #include "view/freeze.h"
 #include "view_world.h"
@@ -261,15 +261,8 @@ TEST(View, MapAndWakeMapsCleanPagesWakesSleepersAndLeavesPrivatePagesAlone) {
   ASSERT_TRUE(w.FillPattern(0, 100).ok());
   w.faults->MapAndWake(w.At(0), 64 * kPageSize);
   app.join();
-  rusage before{}, after{};
-  getrusage(RUSAGE_THREAD, &before);
+  EXPECT_EQ(hotpot::testing_support::MappedPages(reinterpret_cast<const void*>(w.At(0)), 64), 64u);
   for (uint64_t p = 10; p < 64; p++) EXPECT_EQ(std::byte(Load(w.At(p))), Pattern(static_cast<uint8_t>(p))[0]);
-  getrusage(RUSAGE_THREAD, &after);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // whose own memory takes faults too
-  EXPECT_LT(after.ru_minflt - before.ru_minflt, 20) << "of 54 pages";
-#else
-  (void)before, (void)after;
-#endif
   EXPECT_EQ(Load(w.At(5)), 77);
   EXPECT_EQ(w.Private(), std::vector<uint64_t>{5});
   // What was mapped is still copied by a store: the front keeps the committed page.
@@ -780,7 +773,9 @@ TEST_P(FreezePace, NoStoreAndNoForeignDeltaIsLost) {
       for (const FaultEvent& e : events) w.faults->Wake(e.address, kPageSize);
     });
     std::mt19937 random(7);
-    for (uint64_t round = 0; round < kRounds && stale == 0; round++) {
+    // The run is worth something only when it met every case, and how often it does is the scheduler's affair.
+    auto met_all = [&] { return engine.clean > 0 && engine.dropped > 0 && engine.dirty > 0; };
+    for (uint64_t round = 0; (round < kRounds || (round < 20 * kRounds && !met_all())) && stale == 0; round++) {
       size_t offset = round % 2 == 0 ? 68 + (random() % 2) * 8 : 128 + random() % 3000;
       uint8_t value = static_cast<uint8_t>(random());
       engine.ApplyForeign(offset, value);
@@ -804,10 +799,7 @@ TEST_P(FreezePace, NoStoreAndNoForeignDeltaIsLost) {
     EXPECT_EQ(committed, increments[t]) << "thread " << t;
   }
   for (auto [offset, value] : foreign) ASSERT_EQ(w.front->page(kPage)[offset], std::byte{value}) << offset;
-  // The run is worth something only when it met every case; with the thread sanitizer the page is hardly ever clean when the engine comes by.
-#if !defined(__SANITIZE_THREAD__)
   EXPECT_GT(engine.clean, 0u);
-#endif
   EXPECT_GT(engine.dropped, 0u);
   EXPECT_GT(engine.dirty, 0u);
   EXPECT_GT(engine.commits, 0u);
