@@ -2,8 +2,8 @@ using Hotpot.Runtime.Interop;
 
 namespace Hotpot.Runtime;
 
-// The owner's half of a commit. All of these are idempotent, so a caller that lost an answer asks again. A call may keep the thread some milliseconds and return a task that
-// is complete already: that is cheaper than to wake another one (lead.cpp).
+// The owner's half of a commit. All of these are idempotent, so a caller that lost an answer asks again. A call may keep the thread a millisecond and
+// return a task that is complete already: that is cheaper than to wake another one (lead.cpp).
 public sealed unsafe partial class Engine
 {
     /// <summary>Begins a transaction of this node; dispose it when the commit is over.</summary>

@@ -4,7 +4,7 @@
  * turn at a time owns all page state), does its part and gives the turn back. Calls marked BLOCKING may sleep for at
  * most the time-out they were given; all others return without waiting for a peer or a disk. Calls marked ASYNC return at
  * once and later put exactly one hp_completion with the caller's token on the completion queue, unless they return an error. Where
- * such a call takes `now` and it is not NULL, the call may wait some milliseconds in place: when it has ended by then, *now is its
+ * such a call takes `now` and it is not NULL, the call may wait about a millisecond in place: when it has ended by then, *now is its
  * completion and the queue gets none; else now->token is 0, and so no token may be.
  *
  * Nothing is thrown across this boundary. A function returns an hp_status; where it takes an hp_error, that holds one

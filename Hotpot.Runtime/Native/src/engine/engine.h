@@ -301,9 +301,9 @@ class Engine final : public FabricEvents {
   TimePoint Now() const { return config_.environment ? config_.environment->Now() : Clock::now(); }
   void LeaveTurn();
   bool Pump();  // one round of fabric and log; true = something happened
-  // The log is durable further than CheckDurable has looked; one that is durable at once tells nobody.
   // Pump would find nothing but what the fabric has.
   bool Settled() const { return !Unseen() && unanswered_.empty() && outcome_acks_.empty() && !OverBudget(); }
+  // The log is durable further than CheckDurable has looked; one that is durable at once tells nobody.
   bool Unseen() const { return log_->DurableUpTo() != durable_seen_; }
   void DrainFaults();
   void Tick(TimePoint now);
@@ -477,8 +477,8 @@ class Engine final : public FabricEvents {
   std::list<Wanted> wanted_;
   bool wanted_came_ = false;  // some of it became present, and the caller has not been told yet
   std::vector<Awaited*> awaited_;  // callers in CallAndLead
-  bool leader_sleeps_ = false;     // and none of those callers' completions has come since
-  bool led_ = false;               // a caller does the work of the fabric; the engine thread is not woken for it
+  bool led_ = false;               // one of them does the work of the fabric; the engine thread is not woken for it
+  bool leader_sleeps_ = false;     // it sleeps, and none of their completions has come since
   std::map<DatasetId, std::unique_ptr<Dataset>> datasets_;
   std::vector<Peer> peers_;     // index 0 = this node
   uint64_t front_pages_ = 0;               // present in all fronts

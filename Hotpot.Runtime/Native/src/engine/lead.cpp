@@ -4,8 +4,9 @@
 // other, and a wake-up costs more than all else that a small commit does.
 //
 // Scheme: one caller at a time, the leader, waits where the engine thread otherwise does: it sleeps on the fabric, takes the turn when something
-// comes, and does what there is to do, for everybody. So its own answer wakes it and nobody else. The engine thread is not told of fabric and log
-// meanwhile (one epoll_ctl each way); faults, kicks and timers are its own as ever.
+// comes, and does what there is to do, for everybody. So its own answer wakes it and nobody else. The engine thread is not told of the fabric
+// meanwhile (one epoll_ctl each way); faults, the log, kicks and timers are its own as ever. Where another turn takes the leader's answer, Complete() wakes it by
+// lead_fd_.
 //
 // Normal case: CallAndLead registers the token, Complete() finds it there and gives the result to the caller instead of the queue. Who finds a leader
 // already there does not wait: the leader's work completes its call too, by the queue. A leader leaves after kLeadMax; its completion then goes by the
