@@ -13,13 +13,15 @@ internal static partial class DurableFile
 {
     private const int OpenDirectory = 0x10000;
     private const int OpenCloseOnExec = 0x80000;
+    private const int ErrorNoEntry = 2;
     private const int ErrorExists = 17;
 
     /// <summary>
-    /// Returns false when the file exists. With <paramref name="survivesPowerLoss"/> the file is there after the
+    /// Returns false when the file exists, when <paramref name="stillWanted"/> says so after the content is ready under a name that begins with
+    /// the file's, and when somebody has removed that one since. With <paramref name="survivesPowerLoss"/> the file is there after the
     /// machine has lost power, at the price of two syncs.
     /// </summary>
-    public static bool TryCreate(string path, ReadOnlySpan<byte> content, bool survivesPowerLoss)
+    public static bool TryCreate(string path, ReadOnlySpan<byte> content, bool survivesPowerLoss, Func<bool> stillWanted)
     {
         var temporary = $"{path}.{Guid.NewGuid():n}.new";
         try
@@ -30,10 +32,12 @@ internal static partial class DurableFile
                 file.Flush(flushToDisk: survivesPowerLoss);
             }
 
+            if (!stillWanted())
+                return false;
             if (NativeLink(temporary, path) != 0)
             {
                 var error = Marshal.GetLastPInvokeError();
-                return error == ErrorExists ? false : throw new IOException($"Cannot create {path}: {new Win32Exception(error).Message}.");
+                return error is ErrorExists or ErrorNoEntry ? false : throw new IOException($"Cannot create {path}: {new Win32Exception(error).Message}.");
             }
         }
         finally

@@ -12,9 +12,11 @@ namespace Hotpot.Actors;
 // the winner removes only versions that are far behind its own: a reader would have to miss VersionsKept updates within
 // one listing, some 20 us, to miss them all.
 //
-// A writer may have been stopped for so long that n+1 came and was removed again; then its create succeeds though it is
-// stale. So after creating, it looks whether there is a higher version, and if so takes its file away and has lost.
-// Readers never saw it, since they take the highest.
+// A writer may be stopped for so long that n+1 comes and is removed again; its create must not succeed then. So it looks
+// once more when its file is ready, under a name of its own that begins with "name.<n+1>." (DurableFile), and only then
+// gives it the name n+1; and who removes n+1 removes the files that want to become it first. Either the writer sees that it is
+// late, or its file was there before n+1 came, and is gone before n+1 goes. So a create that succeeds has won, whatever has
+// followed it since.
 internal sealed class VersionedFile(string directory, string name, bool survivesPowerLoss)
 {
     private const int VersionsKept = 8;
@@ -42,18 +44,29 @@ internal sealed class VersionedFile(string directory, string name, bool survives
     public bool TryReplace(long seen, ReadOnlySpan<byte> content)
     {
         DurableFile.CreateDirectory(directory, survivesPowerLoss);
-        if (Newest() != seen || !DurableFile.TryCreate(PathOf(seen + 1), content, survivesPowerLoss))
+        if (Newest() != seen || !DurableFile.TryCreate(PathOf(seen + 1), content, survivesPowerLoss, () => Newest() == seen))
             return false;
-        var versions = Versions();
-        if (versions.Max() > seen + 1)
+        RemoveUpTo(seen + 1 - VersionsKept);
+        return true;
+    }
+
+    private void RemoveUpTo(long last)
+    {
+        List<string> versions = [];
+        foreach (var path in Directory.EnumerateFiles(directory, name + ".*"))
         {
-            File.Delete(PathOf(seen + 1));
-            return false;
+            var rest = Path.GetFileName(path.AsSpan())[(name.Length + 1)..];
+            var point = rest.IndexOf('.');
+            if (!long.TryParse(point < 0 ? rest : rest[..point], NumberStyles.None, CultureInfo.InvariantCulture, out var version) || version > last)
+                continue;
+            if (point < 0)
+                versions.Add(path);
+            else
+                File.Delete(path);
         }
 
-        foreach (var old in versions.Where(version => version <= seen + 1 - VersionsKept))
-            File.Delete(PathOf(old));
-        return true;
+        // After all that might take their places.
+        versions.ForEach(File.Delete);
     }
 
     public string PathOf(long version) => Path.Combine(directory, string.Create(CultureInfo.InvariantCulture, $"{name}.{version}"));
