@@ -15,12 +15,12 @@ internal sealed record GuardRule(string Bench, string Case, string Placement, st
     [
         new("load", "1 KiB of 256 MiB", "pinned", "none", "array", 0.45),
         new("load", "1 KiB of 256 MiB", "free", "none", "array", 0.45),
-        new("commit", "1 KiB, degree 3, acquired", "pinned", "tcp", "UCX round trip, blocking", 0.1),
-        new("commit", "1 KiB, degree 3, acquired", "free", "tcp", "UCX round trip, blocking", 0.1),
+        new("commit", "1 KiB, degree 3, acquired", "pinned", "tcp", "UCX round trip, blocking", 0.06),
+        new("commit", "1 KiB, degree 3, acquired", "free", "tcp", "UCX round trip, blocking", 0.06),
         new("miss", "4 KiB by a load", "pinned", "shm", "UCX, blocking", 0.15),
         new("miss", "4 KiB by a load", "pinned", "tcp", "UCX, blocking", 0.33),
         new("miss", "4 KiB by a load", "free", "shm", "UCX, blocking", 0.07),
-        new("miss", "4 KiB by a load", "free", "tcp", "UCX, blocking", 0.25),
+        new("miss", "4 KiB by a load", "free", "tcp", "UCX, blocking", 0.2),
     ];
 
     public bool IsAbout(string bench, Row row) =>
