@@ -89,8 +89,10 @@ internal sealed partial class OwnedGrants
         lock (_lock)
         {
             Prune();
-            _table.EndCommit(transaction);
+            RangeLockTable.Commit? ended = _table.EndCommit(transaction);
             RecallWhatBlocks();
+            if (ended is not null)
+                OpenGates(ended.Ranges);
         }
     }
 

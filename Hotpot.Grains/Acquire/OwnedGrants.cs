@@ -20,7 +20,8 @@ internal interface IGrantHolders
 // What runs detached (recalls, the census, the watch of commits whose end nobody tells) ends by itself, or when this node ends. A request that waits in line
 // ends when this node is fenced.
 //
-// This file: acquire, release, recall. Beside it: Census (taking over from an earlier owner) and Commits (what a commit owes to grants).
+// This file: acquire, release, recall. Beside it: Census (taking over from an earlier owner), Commits (what a commit owes to grants) and Gates (which
+// commits need not ask).
 internal sealed partial class OwnedGrants(
     DatasetDescription dataset, INodeEngine engine, LocalChunkMap map, IGrantHolders holders, NodeLifetime lifetime, TimeProvider time, ILogger logger)
 {
@@ -50,6 +51,7 @@ internal sealed partial class OwnedGrants(
         {
             ulong stamp = CheckServed([asked.Range]);
             CheckAlive(asked.Holder);
+            CloseGates();
             request = new RangeLockTable.Request(
                 asked.Holder, asked.Range, asked.Mode, stamp, turn.SetResult, error => turn.SetException(error), asked.Ticket, asked.IsUpgrade);
             bool granted = _table.Acquire(request);
@@ -132,6 +134,7 @@ internal sealed partial class OwnedGrants(
         if (stamp == _prunedAt)
             return;
         _table.Prune((range, since) => map.PartsOwnedSince(_self, range, since));
+        _open.Clear();
         _prunedAt = stamp;
     }
 

@@ -38,11 +38,12 @@ internal sealed partial class RangeLockTable
 
     public bool IsUnderWay(TransactionId transaction) => _commits.ContainsKey(transaction);
 
-    /// <summary>The commit was applied everywhere, or never will be. Idempotent.</summary>
-    public void EndCommit(TransactionId transaction)
+    /// <summary>The commit was applied everywhere, or never will be. Idempotent: null when it is not there.</summary>
+    public Commit? EndCommit(TransactionId transaction)
     {
-        if (_commits.Remove(transaction))
+        if (_commits.Remove(transaction, out Commit? ended))
             GrantWhatIsFree();
+        return ended;
     }
 
     /// <summary>Some grant or request touches one of the ranges: a commit there has to look at its pages.</summary>

@@ -1,4 +1,5 @@
 using Hotpot.Grains.Node;
+using Hotpot.Grains.Owner;
 using Hotpot.Runtime.Diagnostics;
 
 namespace Hotpot.Grains.Commit;
@@ -6,13 +7,32 @@ namespace Hotpot.Grains.Commit;
 // The phases of one attempt at its owners: stage, then prepare and commit, or abort. CommitDecision says what each answer means.
 internal sealed partial class Committer
 {
+    /// <summary>
+    /// The record at the only owner, which is another node: kept there, or also committed where no grant can be in the way. The result is then the commit's, and else null.
+    /// </summary>
+    private async Task<(AttemptResult? Failure, PhaseResult? Committed)> StageDirectAsync(INodeTransaction transaction, Participant participant, PrepareRequest request)
+    {
+        Completion completion;
+        using (HotpotDiagnostics.BeginCommitPhase(CommitPhase.Commit))
+            completion = await transaction.CommitAtAsync(
+                participant.Dataset, participant.Owner, request.FailOnConflict, request.MinDegree, request.LockTimeout);
+        return completion.Value == 0
+            ? (AfterStage(transaction, [participant], [completion]), null)
+            : (null, OwnerCommits.ToResult(completion, "Committing", transaction.Id));
+    }
+
     private async Task<AttemptResult?> StageAsync(INodeTransaction transaction, Participant[] participants)
     {
-        Completion[] staged;
-        using (HotpotDiagnostics.BeginCommitPhase(CommitPhase.Stage))
-            staged = participants.Length == 1
-                ? [await transaction.StageAsync(participants[0].Dataset, participants[0].Owner)]
-                : await Task.WhenAll(participants.Select(participant => transaction.StageAsync(participant.Dataset, participant.Owner).AsTask()));
+        using HotpotDiagnostics.PhaseScope phase = HotpotDiagnostics.BeginCommitPhase(CommitPhase.Stage);
+        Completion[] staged = participants.Length == 1
+            ? [await transaction.StageAsync(participants[0].Dataset, participants[0].Owner)]
+            : await Task.WhenAll(participants.Select(participant => transaction.StageAsync(participant.Dataset, participant.Owner).AsTask()));
+        return AfterStage(transaction, participants, staged);
+    }
+
+    /// <summary>Null: all have the record.</summary>
+    private AttemptResult? AfterStage(INodeTransaction transaction, Participant[] participants, Completion[] staged)
+    {
         int failed = Array.FindIndex(staged, completion => !completion.Succeeded);
         if (failed < 0)
             return null;
@@ -61,12 +81,15 @@ internal sealed partial class Committer
         public static AttemptOutcome Failed(AttemptResult failure) => new([], failure);
     }
 
+    /// <summary>The owner's grain would let it pass, or look at its grants: only it knows.</summary>
+    private static bool NeedsGrants(CommitWork work, Participant participant) => Find(work, participant.Dataset).Description.Mode == SharingMode.SingleWriter;
+
+    /// <param name="direct">The owner has carried it out already, or tried to.</param>
     private async Task<AttemptOutcome> CommitSingleAsync(
-        CommitWork work, CommitOptions options, TransactionId transaction, Participant participant, DateTimeOffset deadline)
+        TransactionId transaction, Participant participant, PrepareRequest request, DateTimeOffset deadline, PhaseResult? direct)
     {
         using HotpotDiagnostics.PhaseScope phase = HotpotDiagnostics.BeginCommitPhase(CommitPhase.Commit);
-        PrepareRequest request = Request(work, options, transaction, participant, deadline);
-        PhaseResult result = await CallAsync(() => IsHere(participant.Owner)
+        PhaseResult result = direct ?? await CallAsync(() => IsHere(participant.Owner)
             ? owner.CommitAsync(participant.Dataset, request)
             : grains.OwnerGrain(participant.Dataset, participant.Owner).CommitAsync(request));
         CommitAction action = CommitDecision.AfterSingle(result, DegreePossible(request));

@@ -20,7 +20,8 @@ namespace Hotpot.Grains.Commit;
 //   one owner:      CommitAsync: prepare and commit in one call
 //   several owners: PrepareAsync one after the other in the order of (dataset, node), so that two commits cannot hold what the other wants;
 //                   when the last one is prepared the commit point is passed; then CommitPreparedAsync in parallel, then ForgetAsync
-// Where this node is the owner itself it does the owner's part without a call (OwnerCommits).
+// Where this node is the owner itself it does the owner's part without a call (OwnerCommits). Where another one is the only owner, it commits without a call as soon as it
+// has the record, unless grants may be in the way; then it only keeps it (direct.cpp).
 // An attempt that fails before the commit point is aborted everywhere and, where CommitDecision says so, repeated as a new transaction, with a newer
 // map, after a pause. A commit as a whole has a time-out.
 //
@@ -222,14 +223,23 @@ internal sealed partial class Committer(
                 $"Chunk {waiting.Chunk} of dataset {waiting.Dataset} has no owner now because the nodes that hold it are down; start their silos.");
         CrashPoint.Hit(CrashPoint.AfterAssign);
         Participant[] participants = Participants(parts);
-        if (await StageAsync(transaction, participants) is { } unstaged)
+        // With several, each request is made when its turn comes.
+        PrepareRequest? request = participants.Length == 1 ? Request(work, options, transaction.Id, participants[0], deadline) : null;
+        PhaseResult? direct = null;
+        AttemptResult? unstaged;
+        if (request is not null && !IsHere(participants[0].Owner) && !NeedsGrants(work, participants[0]))
+            (unstaged, direct) = await StageDirectAsync(transaction, participants[0], request);
+        else
+            unstaged = await StageAsync(transaction, participants);
+        if (unstaged is not null)
             return unstaged;
         CrashPoint.Hit(CrashPoint.AfterStage);
         // From here on a cancellation is not heeded before the outcome is known: it would leave the caller with less than an answer.
-        cancellationToken.ThrowIfCancellationRequested();
+        if (direct is null)
+            cancellationToken.ThrowIfCancellationRequested();
 
-        AttemptOutcome outcome = participants.Length == 1
-            ? await CommitSingleAsync(work, options, transaction.Id, participants[0], deadline)
+        AttemptOutcome outcome = request is not null
+            ? await CommitSingleAsync(transaction.Id, participants[0], request, deadline, direct)
             : await CommitSeveralAsync(work, options, transaction.Id, participants, deadline);
         if (outcome.Failure is { } failure)
             return failure;

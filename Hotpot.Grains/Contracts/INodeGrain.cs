@@ -97,7 +97,7 @@ public static class RemoteLimits
 public sealed record NodeIdentity
 {
     /// <summary>Version of grain contracts and fabric messages together; nodes of different versions refuse each other.</summary>
-    public const uint CurrentProtocol = 2;
+    public const uint CurrentProtocol = 3;
 
     [Id(0)] public required NodeId Node { get; init; }
 

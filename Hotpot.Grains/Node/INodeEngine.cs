@@ -29,6 +29,12 @@ internal interface INodeEngine
 
     ValueTask<Completion> AbortAsync(TransactionId transaction, DatasetId dataset);
 
+    /// <inheritdoc cref="Engine.OpenGate"/>
+    bool OpenGate(DatasetId dataset, ChunkIndex chunk, Epoch epoch);
+
+    /// <inheritdoc cref="Engine.CloseGates"/>
+    int CloseGates(DatasetId dataset);
+
     void Forget(TransactionId transaction, DatasetId dataset);
 
     ChunkState[] ChunkStates(DatasetId dataset);
@@ -62,6 +68,9 @@ internal interface INodeTransaction : IDisposable
     TransactionPart[] Parts();
 
     ValueTask<Completion> StageAsync(DatasetId dataset, NodeId owner);
+
+    /// <inheritdoc cref="Transaction.CommitAtAsync"/>
+    ValueTask<Completion> CommitAtAsync(DatasetId dataset, NodeId owner, bool failOnConflict, int minimumDegree, TimeSpan timeout);
 }
 
 /// <summary>The real thing.</summary>
@@ -95,6 +104,10 @@ internal sealed class NativeNodeEngine(Engine engine) : INodeEngine
 
     public ValueTask<Completion> AbortAsync(TransactionId transaction, DatasetId dataset) => engine.AbortAsync(transaction, dataset);
 
+    public bool OpenGate(DatasetId dataset, ChunkIndex chunk, Epoch epoch) => engine.OpenGate(dataset, chunk, epoch);
+
+    public int CloseGates(DatasetId dataset) => engine.CloseGates(dataset);
+
     public void Forget(TransactionId transaction, DatasetId dataset) => engine.Forget(transaction, dataset);
 
     public ChunkState[] ChunkStates(DatasetId dataset) => engine.ChunkStates(dataset);
@@ -127,6 +140,9 @@ internal sealed class NativeNodeEngine(Engine engine) : INodeEngine
         public TransactionPart[] Parts() => transaction.Parts();
 
         public ValueTask<Completion> StageAsync(DatasetId dataset, NodeId owner) => transaction.StageAsync(dataset, owner);
+
+        public ValueTask<Completion> CommitAtAsync(DatasetId dataset, NodeId owner, bool failOnConflict, int minimumDegree, TimeSpan timeout) =>
+            transaction.CommitAtAsync(dataset, owner, failOnConflict, minimumDegree, timeout);
 
         public void Dispose() => transaction.Dispose();
     }

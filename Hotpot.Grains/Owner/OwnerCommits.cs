@@ -50,7 +50,7 @@ internal sealed class OwnerCommits(INodeEngine engine, DatasetRegistry datasets)
         return result;
     }
 
-    private static PhaseResult ToResult(Completion completion, string doing, TransactionId transaction) => completion.Succeeded
+    internal static PhaseResult ToResult(Completion completion, string doing, TransactionId transaction) => completion.Succeeded
         ? PhaseResult.Done(completion.Degree)
         : PhaseResult.Failed(completion.Status, completion.ToException($"{doing} transaction {transaction} failed").Message, completion.Degree);
 }

@@ -58,6 +58,8 @@ internal sealed class EngineMetrics : IDisposable
         Counter("hotpot.front.refetched", "{page}", "Pages given up and filled again.", s => s.RefetchedPages);
         Counter("hotpot.commits.held_back", "{transaction}", "Commits refused at a bound of records, log or front.", s => s.HeldBack);
         Gauge("hotpot.owned.bytes", "By", "Records of transactions under way that this node owns.", s => s.OwnedBytes);
+        Counter("hotpot.records.hidden", "{record}", "Records whose commits did not wait until this node showed them, because nobody read there.", s => s.RecordsHidden);
+        Counter("hotpot.commits.direct", "{transaction}", "Commits of other nodes carried out as owner without the grain.", s => s.DirectCommits);
     }
 
     public void Dispose()

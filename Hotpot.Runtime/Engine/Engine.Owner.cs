@@ -60,6 +60,29 @@ public sealed unsafe partial class Engine
         return Started(operation, task, status, null, now);
     }
 
+    /// <summary>
+    /// Other nodes' commits to the chunk need not ask for grants from now on: nobody has one or wants one, and none is given before <see cref="CloseGates"/>.
+    /// False: the chunk has had another configuration since.
+    /// </summary>
+    public bool OpenGate(DatasetId dataset, ChunkIndex chunk, Epoch epoch)
+    {
+        int status = OwnerInterop.OpenGate(_handle, dataset.Value, (uint)chunk.Value, epoch.Value);
+        if (status is (int)HotpotStatus.StaleEpoch or (int)HotpotStatus.NotFound)
+            return false;
+        NativeStatus.Check(status, $"The gate of chunk {chunk} of dataset {dataset} was not opened");
+        return true;
+    }
+
+    /// <summary>For all chunks of the dataset. Returns the commits that did not ask and are not shown everywhere yet; no grant may be given before it is 0.</summary>
+    public int CloseGates(DatasetId dataset)
+    {
+        uint underWay = 0;
+        int status = OwnerInterop.CloseGates(_handle, dataset.Value, &underWay);
+        if (status != (int)HotpotStatus.NotFound)
+            NativeStatus.Check(status, $"The gates of dataset {dataset} were not closed");
+        return checked((int)underWay);
+    }
+
     /// <summary>Every participant has committed: the outcome need not be remembered any longer.</summary>
     public void Forget(TransactionId transaction, DatasetId dataset)
     {

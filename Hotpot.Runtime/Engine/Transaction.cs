@@ -82,5 +82,23 @@ public sealed unsafe class Transaction : IDisposable
         return _engine.Started(operation, task, status, status == (int)HotpotStatus.Ok ? null : error.Text(), now);
     }
 
+    /// <summary>
+    /// The same, and where no grant can be in the way the owner also prepares and commits. <see cref="Completion.Value"/> is 1 when it did or tried to: then status and
+    /// degree are those of the commit, and PeerLost says that the outcome is to be asked for. It is 0 when the record is only kept.
+    /// </summary>
+    public ValueTask<Completion> CommitAtAsync(DatasetId dataset, NodeId owner, bool failOnConflict, int minimumDegree, TimeSpan timeout)
+    {
+        PendingOperation? operation = _engine.Rent();
+        if (operation is null)
+            return Engine.Closed();
+        ValueTask<Completion> task = operation.Task;
+        HpError error = default;
+        HpCompletion now;
+        int status = TransactionInterop.CommitAt(
+            _engine.Handle, _handle, dataset.Value, owner.Value, failOnConflict ? OwnerInterop.PrepareFailOnConflict : 0, checked((uint)minimumDegree),
+            Engine.Milliseconds(timeout), operation.Token, &now, &error);
+        return _engine.Started(operation, task, status, status == (int)HotpotStatus.Ok ? null : error.Text(), now);
+    }
+
     public void Dispose() => _handle.Dispose();
 }

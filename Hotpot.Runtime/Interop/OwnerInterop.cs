@@ -18,6 +18,12 @@ internal static unsafe partial class OwnerInterop
     [LibraryImport(Libhotpot.Name, EntryPoint = "hp_owner_abort")]
     public static partial int Abort(EngineHandle engine, HpTransactionId transaction, ulong dataset, ulong token, HpCompletion* now);
 
+    [LibraryImport(Libhotpot.Name, EntryPoint = "hp_gate_open")]
+    public static partial int OpenGate(EngineHandle engine, ulong dataset, uint chunk, ulong epoch);
+
+    [LibraryImport(Libhotpot.Name, EntryPoint = "hp_gate_close")]
+    public static partial int CloseGates(EngineHandle engine, ulong dataset, uint* underWay);
+
     [LibraryImport(Libhotpot.Name, EntryPoint = "hp_owner_forget")]
     public static partial int Forget(EngineHandle engine, HpTransactionId transaction, ulong dataset);
 }

@@ -51,6 +51,10 @@ internal static unsafe partial class TransactionInterop
     [LibraryImport(Libhotpot.Name, EntryPoint = "hp_tx_stage")]
     public static partial int Stage(EngineHandle engine, TransactionHandle transaction, ulong dataset, ulong owner, ulong token, HpCompletion* now, HpError* error);
 
+    [LibraryImport(Libhotpot.Name, EntryPoint = "hp_tx_commit_at")]
+    public static partial int CommitAt(
+        EngineHandle engine, TransactionHandle transaction, ulong dataset, ulong owner, uint flags, uint minDegree, uint timeoutMs, ulong token, HpCompletion* now, HpError* error);
+
     [LibraryImport(Libhotpot.Name, EntryPoint = "hp_tx_destroy")]
     public static partial void Destroy(nint engine, nint transaction);
 }

@@ -108,6 +108,12 @@ public struct EngineStatistics
 
     /// <summary>Now: bytes of the records of transactions under way that this node owns.</summary>
     [Id(31)] public ulong OwnedBytes;
+
+    /// <summary>Records of others whose commits did not wait until this node showed them, because nobody read there.</summary>
+    [Id(32)] public ulong RecordsHidden;
+
+    /// <summary>Commits of other nodes that this node carried out as owner without its grain.</summary>
+    [Id(33)] public ulong DirectCommits;
 }
 
 /// <summary>What this node holds of one dataset now, with the layout of hp_dataset_stat.</summary>

@@ -25,7 +25,7 @@ extern "C" {
 #endif
 
 #define HP_API __attribute__((visibility("default")))
-#define HP_ABI_VERSION 5u
+#define HP_ABI_VERSION 6u
 #define HP_PAGE_SIZE 4096u
 #define HP_MAX_DEGREE 8u
 #define HP_MAX_NODES 64u /* a sharer set is one 64-bit word */
@@ -188,7 +188,8 @@ HP_API int32_t hp_map_apply(hp_engine *engine, uint64_t dataset, const hp_chunk_
 /* ---- views ------------------------------------------------------------------------------------------------------ */
 
 /* Maps the dataset at its base address: HP_E_ADDRESS_IN_USE, HP_E_UFFD_DENIED. Counted: each map needs one unmap. A
- * writable map upgrades an earlier read-only one. */
+ * writable map upgrades an earlier read-only one. BLOCKING, for as long as it takes this replica to learn how the commits ended that it
+ * lets nobody see yet: HP_E_TIMEOUT. */
 HP_API int32_t hp_view_map(hp_engine *engine, uint64_t dataset, uint32_t writable, void **address, hp_error *error);
 /* The last unmap discards uncommitted stores. */
 HP_API int32_t hp_view_unmap(hp_engine *engine, uint64_t dataset, hp_error *error);
@@ -232,6 +233,11 @@ HP_API int32_t hp_tx_parts(hp_engine *engine, hp_tx *tx, hp_tx_part *out, uint32
 /* ASYNC. Sends the parts of `dataset` that `owner` owns to that owner, which keeps them until prepare, abort or the death of
  * this node's incarnation. HP_E_STALE_EPOCH, HP_E_NOT_OWNER, HP_E_PEER_LOST, HP_E_BUSY (the owner has as many records as it can keep). Staging the same twice replaces. */
 HP_API int32_t hp_tx_stage(hp_engine *engine, hp_tx *tx, uint64_t dataset, uint64_t owner, uint64_t token, hp_completion *now, hp_error *error);
+/* ASYNC. The same, and where no grant can be in the way (hp_gate_open) the owner also prepares and commits, with `flags`, `min_degree` and `timeout_ms` as of
+ * hp_owner_prepare. value = 1: it did, or tried to; status and degree are then those of the commit, and HP_E_PEER_LOST says that the outcome is
+ * to be asked for. value = 0: as hp_tx_stage. */
+HP_API int32_t hp_tx_commit_at(hp_engine *engine, hp_tx *tx, uint64_t dataset, uint64_t owner, uint32_t flags, uint32_t min_degree, uint32_t timeout_ms,
+                               uint64_t token, hp_completion *now, hp_error *error);
 /* Frees the collected deltas. Does not abort anything at an owner. */
 HP_API void hp_tx_destroy(hp_engine *engine, hp_tx *tx);
 
@@ -253,6 +259,11 @@ HP_API int32_t hp_owner_commit(hp_engine *engine, hp_txid tx, uint64_t dataset, 
 /* ASYNC. Forgets a staged or prepared transaction and refuses it for ever. HP_E_INVALID if it has already committed, HP_E_BUSY when recovery decides it,
  * HP_E_POISONED when the log lost the refusal, HP_E_NOT_FOUND when nothing is known of it here, which does not say that it failed: ask with END. */
 HP_API int32_t hp_owner_abort(hp_engine *engine, hp_txid tx, uint64_t dataset, uint64_t token, hp_completion *now);
+/* Commits of other nodes to the chunk, which this node owns in this epoch, need not ask for grants any more: nobody has one or wants one, and a grant is given only
+ * after hp_gate_close. HP_E_STALE_EPOCH, HP_E_INVALID (a dataset with a single writer). */
+HP_API int32_t hp_gate_open(hp_engine *engine, uint64_t dataset, uint32_t chunk, uint64_t epoch);
+/* For all chunks of the dataset. *under_way = commits that did not ask and are not shown everywhere yet; no grant may be given before a call says 0. */
+HP_API int32_t hp_gate_close(hp_engine *engine, uint64_t dataset, uint32_t *under_way);
 /* Every participant has committed: the outcome need not be remembered any longer. */
 HP_API int32_t hp_owner_forget(hp_engine *engine, hp_txid tx, uint64_t dataset);
 
@@ -338,7 +349,9 @@ typedef struct hp_stats { /* counters since start unless said otherwise */
   uint64_t refetched_pages;   /* of those, filled again */
   uint64_t held_back;         /* commits refused at a bound: of records in memory, of the log, of the front */
   uint64_t owned_bytes;       /* now: records of transactions under way that this node owns */
-  uint64_t reserved[8];
+  uint64_t records_hidden;    /* records of others whose commits did not wait until this node showed them: nobody read there */
+  uint64_t direct_commits;    /* of other nodes, carried out as owner without the grain */
+  uint64_t reserved[6];
 } hp_stats;
 
 HP_API int32_t hp_engine_stats(hp_engine *engine, hp_stats *out);

@@ -93,11 +93,24 @@ Task<Phase> OwnerAbort(Life& owner, uint64_t dataset, TxId tx) {
   co_return Phase{static_cast<hp_status>(done.status), false};
 }
 
-Task<Phase> OwnerCommit(Life& owner, uint64_t dataset, Prepare request) {
+// OwnedGrants opens them after a commit and shuts them for an acquire. There are no grants here, so chance does.
+void MoveGates(Life& owner, uint64_t dataset, const std::vector<uint32_t>& chunks) {
+  LocalDataset& local = GetDataset(owner, dataset);
+  owner.Enter([&](Engine& e) {
+    uint32_t under_way = 0;
+    if (owner.world.random.Chance(0.125)) (void)e.CloseGates(DatasetId(dataset), &under_way);
+    for (uint32_t chunk : chunks)
+      if (const auto& entry = local.map[chunk]; entry && entry->owner == owner.node && !entry->recovering) (void)e.OpenGate(DatasetId(dataset), ChunkIndex(chunk), Epoch(entry->epoch));
+    return 0;
+  });
+}
+
+Task<Phase> OwnerCommit(Life& owner, uint64_t dataset, Prepare request, std::vector<uint32_t> chunks) {
   Phase prepared = co_await OwnerPrepare(owner, dataset, request);
   if (prepared.status != HP_OK) co_return prepared;
   Phase committed = co_await OwnerCommitPrepared(owner, dataset, request.tx);
   committed.failed_after_prepare = committed.status != HP_OK;
+  if (committed.status == HP_OK) MoveGates(owner, dataset, chunks);
   co_return committed;
 }
 
@@ -313,9 +326,24 @@ Task<Attempt> RunAttempt(std::shared_ptr<Work> work) {
   for (const auto& [key, chunks] : grouped) participants.push_back({key.first, NodeId(key.second), chunks});
 
   // Stage.
+  std::optional<Phase> direct;
+  if (participants.size() == 1 && participants[0].owner != life.node) {
+    Participant to = participants[0];
+    Prepare request = Request(*work, tx->id, to.dataset);
+    DirectTerms terms{request.flags, request.min_degree, request.lock_timeout_ms};
+    std::function<Status(Engine&, uint64_t)> start = [tx, to, terms](Engine& e, uint64_t token) { return e.Stage(*tx, DatasetId(to.dataset), to.owner, token, &terms); };
+    hp_completion done = co_await life.Async(std::move(start));
+    hp_status status = static_cast<hp_status>(done.status);
+    if (done.value == 0 && status != HP_OK) co_return Attempt{After(Step::kStage, status, true)};
+    if (done.value == 1) {
+      direct = Phase{status, false};
+      world.totals.direct += status == HP_OK;
+    }
+  }
+  const bool kept = participants.size() == 1 && participants[0].owner != life.node;
   auto staged = std::make_shared<std::vector<hp_status>>(participants.size());
   std::vector<Task<Unit>> stages;
-  for (size_t i = 0; i < participants.size(); i++) {
+  for (size_t i = 0; i < participants.size() && !kept; i++) {
     auto one = [](Life& at, std::shared_ptr<Transaction> what, Participant to, std::shared_ptr<std::vector<hp_status>> out, size_t index) -> Task<Unit> {
       std::function<Status(Engine&, uint64_t)> start = [what, to](Engine& e, uint64_t token) { return e.Stage(*what, DatasetId(to.dataset), to.owner, token); };
       hp_completion done = co_await at.Async(std::move(start));
@@ -336,8 +364,8 @@ Task<Attempt> RunAttempt(std::shared_ptr<Work> work) {
   if (participants.size() == 1) {
     Participant participant = participants[0];
     Prepare request = Request(*work, tx->id, participant.dataset);
-    std::function<Task<Phase>(Life&)> call = [participant, request](Life& at) { return OwnerCommit(at, participant.dataset, request); };
-    Phase phase = co_await CallOwner(world, life, participant.owner, std::move(call));
+    std::function<Task<Phase>(Life&)> call = [participant, request](Life& at) { return OwnerCommit(at, participant.dataset, request, participant.chunks); };
+    Phase phase = direct ? *direct : co_await CallOwner(world, life, participant.owner, std::move(call));
     bool possible = world.LiveNodes(life).size() >= request.min_degree;
     Action action = phase.failed_after_prepare ? Action::kAskOutcome : After(Step::kSingle, phase.status, possible);
     if (action == Action::kAskOutcome) {

@@ -121,12 +121,13 @@ int main(int argc, char** argv) {
   if (quiet >= 0) dup2(quiet, STDERR_FILENO);
   signal(SIGABRT, OnDeath);
   signal(SIGSEGV, OnDeath);
-  uint64_t events = 0, commits = 0, failed = 0, run = 0;
+  hotpot::sim::Totals totals;
+  uint64_t failed = 0, run = 0;
   auto began = std::chrono::steady_clock::now();
   for (uint64_t seed : seeds) {
     options.seed = seed;
     std::snprintf(g_replay, sizeof g_replay, "%s --seed %llu%s%s%s%s --trace", g_program, static_cast<unsigned long long>(seed), options.nodes ? (" --nodes " + std::to_string(options.nodes)).c_str() : "", options.migrate ? " --migrate" : "", plant.empty() ? "" : " --plant ", plant.c_str());
-    std::optional<std::string> failure = hotpot::sim::RunScenario(options, &events, &commits);
+    std::optional<std::string> failure = hotpot::sim::RunScenario(options, &totals);
     run++;
     if (!failure) continue;
     failed++;
@@ -135,7 +136,8 @@ int main(int argc, char** argv) {
     if (!keep_going) break;
   }
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-  std::printf("%llu seeds, %llu failed, %llu commits acknowledged, %llu events, %.1f s\n", static_cast<unsigned long long>(run), static_cast<unsigned long long>(failed),
-              static_cast<unsigned long long>(commits), static_cast<unsigned long long>(events), seconds);
+  std::printf("%llu seeds, %llu failed, %llu commits acknowledged, %llu of them direct, %llu records hidden, %llu events, %.1f s\n", static_cast<unsigned long long>(run), static_cast<unsigned long long>(failed),
+              static_cast<unsigned long long>(totals.acknowledged), static_cast<unsigned long long>(totals.direct), static_cast<unsigned long long>(totals.hidden),
+              static_cast<unsigned long long>(totals.events), seconds);
   return failed ? 1 : 0;
 }

@@ -19,6 +19,6 @@
 namespace hotpot::sim {
 
 // The broken promise, if there was one.
-std::optional<std::string> RunScenario(const Options& options, uint64_t* events, uint64_t* commits);
+std::optional<std::string> RunScenario(const Options& options, Totals* totals);
 
 }  // namespace hotpot::sim

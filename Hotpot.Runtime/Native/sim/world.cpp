@@ -116,6 +116,8 @@ World::World(const Options& options) : random(options.seed * 0x9e3779b97f4a7c15u
     bool bare = kind == MessageType::kApply || kind == MessageType::kAbort || kind == MessageType::kApplied || kind == MessageType::kAborted;
     Reader reader(body);
     if (!bare) (void)reader.Read(&head);
+    Bytes before;
+    if (kind == MessageType::kReplicate) (void)reader.Take(head.request * sizeof key, &before);
     if (kind != MessageType::kFetch && kind != MessageType::kPages && kind != MessageType::kStaged && kind != MessageType::kSync && kind != MessageType::kSyncPages)
       (void)reader.Read(&key);
     Trace("  n%llu -> n%llu %s chunk %u epoch %llu status %u tx %llu/%llx%s", static_cast<unsigned long long>(from.value), static_cast<unsigned long long>(to.value),
@@ -173,6 +175,9 @@ Life* World::Start(size_t slot) {
   config.flags = HP_FLAG_NO_USERFAULTFD;
   config.checkpoint_log_bytes = checkpoint_bytes;
   config.environment = &life.environment;
+  // From replicas that hide whatever they may to those that do it only where nobody reads for long.
+  constexpr std::chrono::milliseconds kReadLately[] = {0ms, 20ms, 1000ms};
+  config.read_lately = kReadLately[options_.seed % std::size(kReadLately)];
   if (Status s = Engine::Create(std::move(config), &life.engine); !s.ok()) Fail("node %llu does not start again: %s", static_cast<unsigned long long>(disk_[slot]->node.value), s.message.c_str());
   life.node = life.engine->self();
   life.incarnation = Incarnation(life.media.incarnation);
@@ -180,6 +185,12 @@ Life* World::Start(size_t slot) {
   Trace("%s starts", life.Name().c_str());
   Step(life);
   return &life;
+}
+
+void World::CountUp(const Life& life) {
+  hp_stats stats{};
+  life.engine->Stats(&stats);
+  totals.hidden += stats.records_hidden;
 }
 
 void World::Crash(Life& life, const char* why) {
@@ -190,6 +201,7 @@ void World::Crash(Life& life, const char* why) {
     life.paused = false;
     scheduler.Release(life);
   }
+  CountUp(life);
   if (life.log) life.log->Crash();
   CrashStores(life.media, random);
   life.log = nullptr;
@@ -206,6 +218,7 @@ void World::StopGracefully(Life& life) {
   if (life.dead || life.paused) return;
   Trace("%s stops in order", life.Name().c_str());
   life.inline_background = true;
+  CountUp(life);
   life.engine.reset();
   life.log = nullptr;
   life.fabric = nullptr;

@@ -111,6 +111,13 @@ struct Life : Owner {
 // Faults planted on purpose, to see that they are found.
 enum class Plant { kNone, kAckBeforeDurable, kSkipApply, kOldSettleRule, kServeBeforeFence };
 
+// Of all seeds of a run: what they met.
+struct Totals {
+  uint64_t events = 0, acknowledged = 0;
+  uint64_t direct = 0;  // commits that the owner carried out without its grain
+  uint64_t hidden = 0;  // records that a replica hid
+};
+
 struct Options {
   uint64_t seed = 0;
   bool trace = false;
@@ -155,6 +162,8 @@ class World {
   std::vector<NodeId> LiveNodes(const Life& viewer) const;
   Life* Find(NodeId node) const;  // the newest life that is not declared dead
 
+  void CountUp(const Life& life);  // before its engine goes
+
   // ---- calls. The body runs on the target's life; what it throws comes back, unless an answer is lost.
   template <class T>
   Task<T> Call(Life& from, Life* to, std::function<Task<T>(Life&)> body);
@@ -181,6 +190,7 @@ class World {
   std::map<uint64_t, DatasetGrain*> active;  // by dataset
   std::map<uint64_t, std::shared_ptr<StoredState>> storage;  // what the grains have stored, by dataset
   uint64_t points_armed = 0;
+  Totals totals;
 
   struct PendingCall {
     Life* to;

@@ -135,6 +135,15 @@ class Node {
     }
     return base_;
   }
+  // What recovery does with records that are prepared on every replica.
+  void CommitPending() {
+    uint32_t count = 0;
+    hp_pending(engine_, nullptr, &count);
+    std::vector<hp_tx_participant> pending(count);
+    ASSERT_EQ(hp_pending(engine_, pending.data(), &count), HP_OK);
+    hp_error error{};
+    for (const hp_tx_participant& p : pending) ASSERT_EQ(hp_settle(engine_, p.tx, 1, &error), HP_OK) << error.message;
+  }
   std::byte* Map(bool writable = true) {
     void* p = nullptr;
     hp_error error{};
@@ -184,6 +193,13 @@ class Tx {
     hp_completion now{};
     int32_t s = hp_tx_stage(cn_.engine(), tx_, dataset_, owner, token, InPlace(token, &now), &error_);
     return s == HP_OK ? cn_.Wait(token, now).status : s;
+  }
+  // Stages, and commits at once where the owner's gate is open.
+  hp_completion CommitAt(uint64_t owner, uint32_t flags = 0, uint32_t min_degree = 1, uint32_t wait_ms = 2000) {
+    uint64_t token = cn_.NextToken();
+    hp_completion now{};
+    int32_t s = hp_tx_commit_at(cn_.engine(), tx_, dataset_, owner, flags, min_degree, wait_ms, token, InPlace(token, &now), &error_);
+    return s == HP_OK ? cn_.Wait(token, now) : hp_completion{token, s, 0, 0};
   }
   int32_t Prepare(Node& owner, uint32_t min_degree = 1, uint32_t flags = 0, uint32_t wait_ms = 2000) {
     uint64_t token = owner.NextToken();

@@ -276,6 +276,7 @@ TEST(Engine, EverythingAcknowledgedIsThereAfterARestart) {
     EXPECT_EQ(c[1].info().incarnation, incarnation + 1);
     c.Connect();
     c.Open(c[1]);
+    c[1].CommitPending();
     hp_chunk_entry e = c.Entry(0, 2, {1, 0});
     c.Install(e);
     EXPECT_EQ(c[1].Read(0, 4 * kMiB), want);
@@ -350,6 +351,7 @@ TEST(Engine, AChainOfCheckpointsKeepsEverything) {
   for (size_t n = 0; n < 2; n++) c[n].Start();
   c.Connect();
   for (size_t n = 0; n < 2; n++) c.Open(c[n]);
+  for (size_t n = 0; n < 2; n++) c[n].CommitPending();
   c.Install(c.Entry(0, 2, {0, 1}));
   c.Install(c.Entry(1, 2, {1, 0}));
   for (size_t n = 0; n < 2; n++) EXPECT_EQ(c[n].Read(0, 8 * kMiB), want) << "node " << n;

@@ -148,7 +148,7 @@ int32_t hp_map_apply(hp_engine* e, uint64_t dataset, const hp_chunk_entry* entri
 int32_t hp_view_map(hp_engine* e, uint64_t dataset, uint32_t writable, void** address, hp_error* error) {
   return Guard(error, [&]() -> Status {
     if (!address) return Missing("The address");
-    return e->engine->Call([&] { return e->engine->MapView(DatasetId(dataset), writable != 0, address); });
+    return e->engine->MapView(DatasetId(dataset), writable != 0, address);
   });
 }
 int32_t hp_view_unmap(hp_engine* e, uint64_t dataset, hp_error* error) {
@@ -206,6 +206,14 @@ int32_t hp_tx_stage(hp_engine* e, hp_tx* tx, uint64_t dataset, uint64_t owner, u
     return e->engine->CallAndLead(token, now, [&] { return e->engine->Stage(tx->tx, DatasetId(dataset), NodeId(owner), token); });
   });
 }
+int32_t hp_tx_commit_at(hp_engine* e, hp_tx* tx, uint64_t dataset, uint64_t owner, uint32_t flags, uint32_t min_degree, uint32_t timeout_ms, uint64_t token,
+                        hp_completion* now, hp_error* error) {
+  return Guard(error, [&]() -> Status {
+    if (!tx) return Missing("The transaction");
+    const DirectTerms terms{flags, min_degree, timeout_ms};
+    return e->engine->CallAndLead(token, now, [&] { return e->engine->Stage(tx->tx, DatasetId(dataset), NodeId(owner), token, &terms); });
+  });
+}
 void hp_tx_destroy(hp_engine* e, hp_tx* tx) {
   if (!tx) return;
   e->engine->Look([&] { return e->engine->Release(tx->tx), 0; });
@@ -227,6 +235,13 @@ int32_t hp_owner_commit(hp_engine* e, hp_txid tx, uint64_t dataset, uint64_t tok
 }
 int32_t hp_owner_abort(hp_engine* e, hp_txid tx, uint64_t dataset, uint64_t token, hp_completion* now) {
   return Guard(nullptr, [&] { return e->engine->CallAndLead(token, now, [&] { return e->engine->Abort(Key(e, tx, dataset), token); }); });
+}
+int32_t hp_gate_open(hp_engine* e, uint64_t dataset, uint32_t chunk, uint64_t epoch) {
+  return Guard(nullptr, [&] { return e->engine->Look([&] { return e->engine->OpenGate(DatasetId(dataset), ChunkIndex(chunk), Epoch(epoch)); }); });
+}
+int32_t hp_gate_close(hp_engine* e, uint64_t dataset, uint32_t* under_way) {
+  if (!under_way) return HP_E_INVALID;
+  return Guard(nullptr, [&] { return e->engine->Look([&] { return e->engine->CloseGates(DatasetId(dataset), under_way); }); });
 }
 int32_t hp_owner_forget(hp_engine* e, hp_txid tx, uint64_t dataset) {
   return Guard(nullptr, [&] { return e->engine->Call([&] { return e->engine->Forget(Key(e, tx, dataset)), Status::Ok(); }); });

@@ -179,7 +179,7 @@ std::vector<hp_tx_part> Engine::Parts(const Transaction& tx) {
   return out;
 }
 
-Status Engine::Stage(const Transaction& tx, DatasetId id, NodeId owner, uint64_t token) {
+Status Engine::Stage(const Transaction& tx, DatasetId id, NodeId owner, uint64_t token, const DirectTerms* terms) {
   Dataset* ds = nullptr;
   if (Status s = FindDataset(id, &ds); !s.ok()) return s;
   std::vector<Participant> participants;
@@ -200,12 +200,15 @@ Status Engine::Stage(const Transaction& tx, DatasetId id, NodeId owner, uint64_t
   MessageBody body;
   body.reserve(sizeof(MessageHead) + record.size());
   Writer w(&body);
-  w.Put(MessageHead{id.value, 0, request, 0, 0});
+  if (terms)
+    w.Put(MessageHead{id.value, terms->timeout_ms, request, terms->min_degree, kStageCommit | (terms->flags & HP_PREPARE_FAIL_ON_CONFLICT ? kStageFailOnConflict : 0)});
+  else
+    w.Put(MessageHead{id.value, 0, request, 0, 0});
   w.Put(Bytes(record));
   // The fabric may have a link to a newer life of the node, whose answers are not heard before membership has announced it.
-  if (!IsUp(owner) || !fabric_->Send(owner, static_cast<uint16_t>(MessageType::kStage), std::move(body)))
+  if (!IsUp(owner) || !Send(owner, MessageType::kStage, std::move(body)))
     return Status::Error(HP_E_PEER_LOST, "The owner of the changed pages cannot be reached; try again when membership has settled.");
-  stages_.emplace(request, StageWait{token, owner});
+  stages_.emplace(request, StageWait{token, owner, terms != nullptr});
   return Status::Ok();
 }
 

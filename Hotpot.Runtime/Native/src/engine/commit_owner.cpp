@@ -6,6 +6,7 @@
 //   kPreparing --durable here and on every replica--> kPrepared    the commit point of this participant
 //   kPrepared  --commit-----------------------------> kCommitting  applied here, unlocked; replicas apply, sharers get deltas
 //   kCommitting--every replica and sharer answered--> (forgotten; the outcome is remembered)
+//                 whoever asked is answered before: as soon as nobody can read what was before the commit (hiding.cpp)
 //   kStaged, kQueued       --abort or failure-------> (forgotten; refused for ever)
 //   kPreparing, kPrepared  --abort or failure-------> kAborting    unlocked, refused for ever; replicas drop the record
 //   kAborting  --every replica answered or left out-> (forgotten)
@@ -28,14 +29,16 @@ void Engine::OnStage(NodeId peer, const MessageHead& head, Reader reader) {
   MessageBody record;
   if (!reader.Take(reader.Remaining(), &rest)) return;
   record.assign(rest.begin(), rest.end());
-  MessageHead answer = head;
-  answer.status = KeepStaged(peer, std::move(record), DatasetId(head.dataset));
+  TxKey key{};
+  hp_status kept = KeepStaged(peer, std::move(record), DatasetId(head.dataset), &key);
+  if (kept == HP_OK && (head.status & kStageCommit))
+    if (OwnedTx& tx = owned_.at(key); GatesOpen(*datasets_.at(key.dataset), tx)) return BeginDirect(key, tx, peer, head);
   MessageBody body;
-  Writer(&body).Put(answer);
-  fabric_->Send(peer, static_cast<uint16_t>(MessageType::kStaged), std::move(body));
+  Writer(&body).Put(MessageHead{head.dataset, 0, head.request, 0, static_cast<uint32_t>(kept)});
+  Send(peer, MessageType::kStaged, std::move(body));
 }
 
-hp_status Engine::KeepStaged(NodeId from, MessageBody bytes, DatasetId id) {
+hp_status Engine::KeepStaged(NodeId from, MessageBody bytes, DatasetId id, TxKey* out) {
   auto it = datasets_.find(id);
   if (it == datasets_.end()) return HP_E_NOT_FOUND;
   Dataset& ds = *it->second;
@@ -51,6 +54,7 @@ hp_status Engine::KeepStaged(NodeId from, MessageBody bytes, DatasetId id) {
       return HP_E_INVALID;
     }
   TxKey key = record.key();
+  if (out) *out = key;
   if (known_.contains(key.Whole())) return HP_E_REFUSED;
   OwnedTx tx;
   tx.record = std::move(record);
@@ -81,6 +85,7 @@ std::vector<hp_range> Engine::OwnedPages(TxKey key) const {
   auto it = owned_.find(key);
   auto found = datasets_.find(key.dataset);  // what was only staged may outlive its dataset
   if (it == owned_.end() || found == datasets_.end()) return out;
+  if (it->second.told && !it->second.direct) return out;  // nobody who may look sees anything older
   for (const ParsedPart& part : it->second.record.parts())
     for (const ParsedPage& page : part.pages) {
       uint64_t offset = found->second->PageOf(part.chunk, page.page) * kPageSize;
@@ -108,13 +113,8 @@ Status Engine::Prepare(TxKey key, uint32_t flags, uint32_t min_degree, uint32_t 
   OwnedTx& tx = it->second;
   switch (tx.state) {
     case TxState::kStaged:
-      tx.flags = flags;
-      tx.min_degree = min_degree;
-      tx.deadline = Now() + std::chrono::milliseconds(timeout_ms);
-      tx.state = TxState::kQueued;
       tx.prepare_tokens.push_back(token);
-      prepare_queue_.push_back(key);
-      TryPrepareQueue();
+      Queue(key, tx, flags, min_degree, timeout_ms);
       break;
     case TxState::kQueued:
     case TxState::kPreparing:
@@ -129,6 +129,15 @@ Status Engine::Prepare(TxKey key, uint32_t flags, uint32_t min_degree, uint32_t 
       break;
   }
   return Status::Ok();
+}
+
+void Engine::Queue(TxKey key, OwnedTx& tx, uint32_t flags, uint32_t min_degree, uint32_t timeout_ms) {
+  tx.flags = flags;
+  tx.min_degree = min_degree;
+  tx.deadline = Now() + std::chrono::milliseconds(timeout_ms);
+  tx.state = TxState::kQueued;
+  prepare_queue_.push_back(key);
+  TryPrepareQueue();
 }
 
 bool Engine::Blocked(Dataset& ds, const OwnedTx& tx, const std::unordered_set<uint64_t>& claimed) const {
@@ -233,12 +242,14 @@ void Engine::StartPrepare(Dataset& ds, TxKey key, OwnedTx& tx) {
     auto holds = [&](const ParsedPart& part) { return ds.At(part.chunk).config.HasReplica(r); };
     MessageBody body;
     Writer w(&body);
-    w.Put(MessageHead{ds.id.value, 0, 0, 0, 0});
+    const std::vector<TxKey> decided = TakeDue(&FindPeer(r)->due_applies);
+    w.Put(MessageHead{ds.id.value, 0, decided.size(), 0, 0});
+    for (TxKey before : decided) w.Put(ToWire(before));
     if (std::all_of(tx.record.parts().begin(), tx.record.parts().end(), holds))
       w.Put(whole);
     else
       w.Put(Bytes(tx.record.Only(holds)));
-    sent &= fabric_->Send(r, static_cast<uint16_t>(MessageType::kReplicate), std::move(body));
+    sent &= Send(r, MessageType::kReplicate, std::move(body));
     CrashPoint("owner.after_first_replicate");
   }
   if (!sent) return FailPrepare(key, HP_E_PEER_LOST);
@@ -253,6 +264,7 @@ void Engine::CheckPrepared(TxKey key, OwnedTx& tx) {
   CrashPoint("owner.after_prepare");
   for (uint64_t token : std::exchange(tx.prepare_tokens, {})) Complete(token, HP_OK, tx.degree);
   std::vector<uint64_t> commits = std::exchange(tx.commit_tokens, {});
+  if (tx.direct) StartCommit(*datasets_.at(key.dataset), key, tx);  // which may be the end of it
   for (uint64_t token : commits) (void)Commit(key, token);
 }
 
@@ -298,7 +310,8 @@ void Engine::CheckAborted(TxKey key) {
   // As in CheckCommitted: a marker that a poisoned log lost will never be there, and then nobody is told that the transaction failed.
   for (uint64_t token : std::exchange(tx.prepare_tokens, {})) Complete(token, ended ? tx.failure : HP_E_POISONED, tx.degree);
   for (uint64_t token : std::exchange(tx.abort_tokens, {})) Complete(token, ended ? HP_OK : HP_E_POISONED);
-  if (ended) owned_.erase(it);
+  AnswerDirect(key, tx, ended ? tx.failure : HP_E_POISONED);
+  if (ended) EraseOwned(key);
 }
 
 void Engine::ReleaseLocks(Dataset& ds, OwnedTx& tx) {
@@ -318,20 +331,24 @@ void Engine::SendControl(NodeId peer, TxKey key, bool apply) {
   p->unacked[key] = apply;
   MessageBody body;
   Writer(&body).Put(ToWire(key));
-  fabric_->Send(peer, static_cast<uint16_t>(apply ? MessageType::kApply : MessageType::kAbort), std::move(body));
+  Send(peer, apply ? MessageType::kApply : MessageType::kAbort, std::move(body));
 }
 
 void Engine::OnDurable(NodeId peer, const MessageHead& head, Reader reader) {
   TxKeyWire wire;
-  if (!reader.Read(&wire)) {
+  uint64_t flags = 0;
+  std::vector<TxKey> applied;
+  if (!reader.Read(&wire) || !reader.Read(&flags) || !ReadDue(head, reader, &applied) || !reader.AtEnd()) {
     stats_.refused_malformed++;
     return;
   }
+  for (TxKey done : applied) Acknowledged(peer, done);
   TxKey key = FromWire(wire);
   auto it = owned_.find(key);
   if (it == owned_.end() || it->second.state != TxState::kPreparing) return;
   if (head.status != HP_OK) return FailPrepare(key, static_cast<hp_status>(head.status));
   it->second.waiting.erase(peer);
+  if (flags & kDurableHidden) it->second.hiding.insert(peer);
   CheckPrepared(key, it->second);
 }
 
@@ -401,11 +418,12 @@ void Engine::StartCommit(Dataset& ds, TxKey key, OwnedTx& tx) {
   ReleaseLocks(ds, tx);
   tx.state = TxState::kCommitting;
   CrashPoint("owner.after_apply");
+  if (tx.caller) tx.hiding.insert(tx.caller->node);  // its answer comes over the same link, behind what it has to show
   for (NodeId r : tx.replicas) {
     const Peer* p = FindPeer(r);
     if (!p || !p->incarnation) continue;  // declared dead since
     tx.waiting.insert(r);
-    SendControl(r, key, true);
+    tx.hiding.contains(r) ? ApplyLater(r, key) : SendControl(r, key, true);
   }
   for (NodeId s : sharers) {
     Peer* p = FindPeer(s);
@@ -417,7 +435,7 @@ void Engine::StartCommit(Dataset& ds, TxKey key, OwnedTx& tx) {
     w.Put(Bytes(tx.record.Only(wanted)));
     stats_.pushed_bytes += body.size();
     tx.pushed.insert(s);
-    fabric_->Send(s, static_cast<uint16_t>(MessageType::kPush), std::move(body));
+    Send(s, MessageType::kPush, std::move(body));
   }
   CheckCommitted(key);
   TryPrepareQueue();
@@ -427,15 +445,20 @@ void Engine::CheckCommitted(TxKey key) {
   auto it = owned_.find(key);
   if (it == owned_.end() || it->second.state != TxState::kCommitting) return;
   OwnedTx& tx = it->second;
-  if (!tx.waiting.empty() || !tx.pushed.empty()) return;
+  auto may_look = [&](NodeId node) { return !tx.hiding.contains(node); };
+  if (std::any_of(tx.pushed.begin(), tx.pushed.end(), may_look) || std::any_of(tx.waiting.begin(), tx.waiting.end(), may_look)) return;
   bool ended = log_->DurableUpTo() >= tx.decided;
   if (!ended && !log_->Poisoned()) return;
   // A marker that a poisoned log lost will never be there, and a restart finds the record undecided. So the caller hears of it, and the transaction stays:
   // nobody may forget it elsewhere before recovery has settled it here.
   for (uint64_t token : std::exchange(tx.commit_tokens, {})) Complete(token, log_->Poisoned() ? HP_E_POISONED : HP_OK, tx.degree);
-  if (!ended) return;
+  AnswerDirect(key, tx, log_->Poisoned() ? HP_E_POISONED : HP_OK);
+  tx.told = ended;
+  if (!ended || !tx.waiting.empty() || !tx.pushed.empty()) return;
+  const bool forgotten = tx.forgotten;
   if (auto known = known_.find(key.Whole()); known != known_.end()) known->second.told = true;
-  owned_.erase(it);
+  EraseOwned(key);
+  if (forgotten) Forget(key);
 }
 
 void Engine::OnAck(NodeId peer, Reader reader) {
@@ -446,14 +469,15 @@ void Engine::OnAck(NodeId peer, Reader reader) {
     return;
   }
   TxKey key = FromWire(wire);
-  Peer* p = FindPeer(peer);
-  auto it = owned_.find(key);
-  if (kind == static_cast<uint64_t>(MessageType::kPush)) {
-    if (it != owned_.end()) it->second.pushed.erase(peer);
-  } else {
-    if (p) p->unacked.erase(key);
-    if (it != owned_.end() && it->second.state >= TxState::kCommitting) it->second.waiting.erase(peer);
-  }
+  if (kind != static_cast<uint64_t>(MessageType::kPush)) return Acknowledged(peer, key);
+  if (auto it = owned_.find(key); it != owned_.end()) it->second.pushed.erase(peer);
+  CheckCommitted(key);
+}
+
+// The peer has applied, or refused.
+void Engine::Acknowledged(NodeId peer, TxKey key) {
+  if (Peer* p = FindPeer(peer)) p->unacked.erase(key);
+  if (auto it = owned_.find(key); it != owned_.end() && it->second.state >= TxState::kCommitting) it->second.waiting.erase(peer);
   CheckCommitted(key);
   CheckAborted(key);
 }
@@ -500,6 +524,8 @@ Status Engine::Abort(TxKey key, uint64_t token) {
 }
 
 void Engine::Forget(TxKey key) {
+  // Not before every replica has it, for until then recovery may ask.
+  if (auto it = owned_.find(key); it != owned_.end()) it->second.forgotten = true;
   // Aborted ones are kept: "refused for ever" must outlive a late message of its commit node.
   if (auto known = known_.find(key.Whole()); known != known_.end() && known->second.outcome == Outcome::kCommitted && !owned_.contains(key)) {
     known_.erase(known);  // its place in known_order_ passes by itself

@@ -1,6 +1,7 @@
 // The replica's and the sharer's half of a commit.
 //
-// A replica makes a record durable (DURABLE), and shows it only when the owner says it is decided (APPLY) or recovery settles it. A sharer
+// A replica makes a record durable (DURABLE), and shows it only when the owner says it is decided (APPLY) or recovery settles it; hiding.cpp has what it may
+// promise meanwhile. A sharer
 // shows pushed deltas at once: they are committed.
 #include <algorithm>
 
@@ -13,19 +14,20 @@ void Engine::Ack(NodeId peer, MessageType answered, TxKey key) {
   Writer w(&body);
   w.Put(ToWire(key));
   w.Put(static_cast<uint64_t>(answered));
-  fabric_->Send(peer, static_cast<uint16_t>(answered == MessageType::kAbort ? MessageType::kAborted : MessageType::kApplied), std::move(body));
+  Send(peer, answered == MessageType::kAbort ? MessageType::kAborted : MessageType::kApplied, std::move(body));
 }
 
 void Engine::OnReplicate(NodeId peer, const MessageHead& head, Reader reader) {
+  std::vector<TxKey> decided;
+  if (!ReadDue(head, reader, &decided)) {
+    stats_.refused_malformed++;
+    return;
+  }
+  for (TxKey key : decided)
+    if (ApplyFor(peer, key)) FindPeer(peer)->due_acks.push_back(key);
   Bytes rest;
   if (!reader.Take(reader.Remaining(), &rest)) return;
-  auto answer = [&](TxKey key, hp_status status) {
-    MessageBody body;
-    Writer w(&body);
-    w.Put(MessageHead{head.dataset, 0, 0, 0, static_cast<uint32_t>(status)});
-    w.Put(ToWire(key));
-    fabric_->Send(peer, static_cast<uint16_t>(MessageType::kDurable), std::move(body));
-  };
+  auto answer = [&](TxKey key, hp_status status) { SendDurable(peer, key, status); };
   RecordHead raw;
   if (rest.size() < sizeof raw) {
     stats_.refused_malformed++;
@@ -84,6 +86,20 @@ void Engine::OnReplicate(NodeId peer, const MessageHead& head, Reader reader) {
   CheckDurable();
 }
 
+void Engine::SendDurable(NodeId peer, TxKey key, hp_status status, bool hidden) {
+  Peer* p = FindPeer(peer);
+  if (!p) return;
+  MessageBody body;
+  Writer w(&body);
+  const std::vector<TxKey> applied = TakeDue(&p->due_acks);
+  w.Put(MessageHead{key.dataset.value, 0, applied.size(), 0, static_cast<uint32_t>(status)});
+  w.Put(ToWire(key));
+  w.Put(hidden ? kDurableHidden : uint64_t{0});
+  for (TxKey done : applied) w.Put(ToWire(done));
+  Send(peer, MessageType::kDurable, std::move(body));
+  polling_.Expect(Now());  // who commits once often does again
+}
+
 // What the log has made durable may be answered, counted, completed.
 void Engine::CheckDurable() {
   bool poisoned = log_->Poisoned();
@@ -95,12 +111,12 @@ void Engine::CheckDurable() {
       continue;
     }
     if (it != pending_.end() && !it->second.answered) {
-      MessageBody body;
-      Writer w(&body);
-      w.Put(MessageHead{it->first.dataset.value, 0, 0, 0, static_cast<uint32_t>(it->second.logged <= durable ? HP_OK : HP_E_POISONED)});
-      w.Put(ToWire(it->first));
-      it->second.answered = true;
-      fabric_->Send(it->second.from, static_cast<uint16_t>(MessageType::kDurable), std::move(body));
+      PendingTx& tx = it->second;
+      auto ds = datasets_.find(it->first.dataset);
+      const bool kept = tx.logged <= durable;
+      if (kept && ds != datasets_.end() && MayHide(*ds->second, tx.record)) Hide(*ds->second, tx);
+      tx.answered = true;
+      SendDurable(tx.from, it->first, kept ? HP_OK : HP_E_POISONED, tx.hidden);
       CrashPoint("replica.after_durable");
     }
     unanswered_[i] = unanswered_.back();
@@ -173,7 +189,8 @@ void Engine::MarkOutcome(TxKey key, bool commit, bool later) {
 // The disk may have room again.
 void Engine::RetryMarkers() {
   (void)PayMarkers();  // still full, or poisoned: nothing is decided by it
-  for (auto [peer, key] : std::exchange(owed_applies_, {})) ApplyFor(peer, key);
+  for (auto [peer, key] : std::exchange(owed_applies_, {}))
+    if (ApplyFor(peer, key)) Ack(peer, MessageType::kApply, key);
   std::erase_if(owed_drops_, [&](TxKey key) {
     auto it = pending_.find(key);
     auto ds = datasets_.find(key.dataset);
@@ -197,9 +214,8 @@ Status Engine::DropPending(TxKey key) {
   Bytes bytes(reinterpret_cast<const std::byte*>(&wire), sizeof wire);
   Lsn end;
   if (Status s = Append(LogType::kForget, {&bytes, 1}, &end); !s.ok()) return s;
-  auto it = pending_.find(key);
-  AnswerAbort(key, it->second);
-  pending_.erase(it);
+  AnswerAbort(key, pending_.at(key));
+  ErasePending(key);
   return Status::Ok();
 }
 
@@ -231,7 +247,7 @@ Status Engine::ApplyPending(TxKey key) {
   // A sync of its own would hold up the next record's.
   if (!marked) MarkOutcome(key, true, true);
   Remember(key, Outcome::kCommitted, degree);
-  pending_.erase(it);
+  ErasePending(key);
   return Status::Ok();
 }
 
@@ -242,15 +258,15 @@ void Engine::OnApply(NodeId peer, Reader reader) {
     return;
   }
   TxKey key = FromWire(wire);
+  if (ApplyFor(peer, key)) Ack(peer, MessageType::kApply, key);
+}
+
+bool Engine::ApplyFor(NodeId peer, TxKey key) {
   CrashPoint("replica.before_apply");
   if (auto it = pending_.find(key); it != pending_.end() && !it->second.DecidedBy(peer)) {
     stats_.refused_stale++;  // only the owner that sent the record, or recovery, decides it
-    return;
+    return false;
   }
-  ApplyFor(peer, key);
-}
-
-void Engine::ApplyFor(NodeId peer, TxKey key) {
   // Where others take part, the marker must be durable before the answer: once all have answered the outcome may be forgotten
   // elsewhere, and a restart must not find the record undecided. With one participant the record itself is proof.
   auto pending = pending_.find(key);
@@ -259,17 +275,15 @@ void Engine::ApplyFor(NodeId peer, TxKey key) {
   if (applied.code == HP_E_DISK_FULL) {
     std::fprintf(stderr, "hotpot: %s A commit waits for it.\n", applied.message.c_str());
     owed_applies_.emplace_back(peer, key);
-    return;
+    return false;
   }
   if (const Status& s = applied; !s.ok()) {
     std::fprintf(stderr, "hotpot: a committed record cannot be shown: %s\n", s.message.c_str());
     std::abort();  // an unanswered apply would hold the commit for ever; the log has the record, a restart replays it
   }
   CrashPoint("replica.after_apply");
-  if (wait)
-    outcome_acks_.push_back({MarkerEnd(), peer, MessageType::kApply, key});
-  else
-    Ack(peer, MessageType::kApply, key);
+  if (wait) outcome_acks_.push_back({MarkerEnd(), peer, MessageType::kApply, key});
+  return !wait;
 }
 
 void Engine::OnAbort(NodeId peer, Reader reader) {
@@ -296,7 +310,7 @@ void Engine::OnAbort(NodeId peer, Reader reader) {
   // The answer says that a restart does not find the record undecided, so while the disk is full there is none.
   MarkOutcome(key, false);
   Remember(key, Outcome::kAborted, 0);
-  pending_.erase(it);
+  ErasePending(key);
   outcome_acks_.push_back({MarkerEnd(), peer, MessageType::kAbort, key});
   CheckDurable();
 }

@@ -15,7 +15,7 @@
 //
 // Commit (commit_node.cpp, commit_owner.cpp, commit_replica.cpp). The commit node diffs private pages and stages one record per owner. The owner, told by its
 // grain, locks the pages, gives each chunk's part its sequence, logs the record and sends it to the replicas. When all have it durable it is *prepared*.
-// Commit applies it here, tells replicas to apply and pushes deltas to sharers; when all have answered, the commit completes. Anything that
+// Commit applies it here, tells replicas to apply and pushes deltas to sharers; when all have answered where somebody may look, the commit completes. Anything that
 // fails before prepared is aborted and refused for ever, and its failure is told when the replicas that can be reached have refused it too.
 //
 // Failure. A broken link is an event: fetches fail over, prepares that wait for the peer abort, applies and aborts are kept and sent again when the
@@ -33,6 +33,7 @@
 //  3. A page is filled whole (Front::Fill) before it becomes kPresent; only kPresent pages are read through the alias.
 //  4. DURABLE is answered, and a prepare counted, only for a record the log has made durable.
 //  5. A replica applies a record only after the owner decided, or recovery settled it.
+//  6. What a replica has not applied of a commit that has returned, nobody can read there (hiding.cpp).
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -72,6 +73,7 @@ struct EngineConfig {
   uint64_t front_budget_bytes = 0;         // 0 = no budget: pages stay until their chunk goes
   std::chrono::microseconds spin{0};
   uint32_t read_ahead_pages = 64;
+  std::chrono::milliseconds read_lately{1000};  // a replica where nobody has read for so long hides what it does not show yet (hiding.cpp)
   FileOps* files = &FileOps::Real();   // what the data directory is written through; must outlive the engine
   Environment* environment = nullptr;  // null = this machine, with a thread of our own
 };
@@ -97,6 +99,11 @@ enum class TxState : uint8_t {
   kAborting,   // refused for ever; waits for the replicas that can hear of it, so that no failure is told that recovery could undo
 };
 
+struct DirectCaller {
+  NodeId node;
+  uint64_t request;
+};
+
 // A transaction's part as the owner sees it.
 struct OwnedTx {
   Record record;
@@ -105,6 +112,10 @@ struct OwnedTx {
   uint32_t flags = 0;
   uint32_t min_degree = 1;
   uint32_t degree = 0;
+  bool told = false;      // the commit's caller has its answer
+  bool forgotten = false; // and asked to forget the outcome when every replica has it
+  bool direct = false;    // committed as soon as it is prepared, without the grain (direct.cpp)
+  std::optional<DirectCaller> caller;  // and who waits for that
   TimePoint deadline;          // of the queue
   std::vector<uint64_t> prepare_tokens;
   std::vector<uint64_t> commit_tokens;
@@ -116,6 +127,7 @@ struct OwnedTx {
   Lsn decided;                              // end of our marker, where it must be durable first
   std::vector<NodeId> replicas;             // that were sent the record
   std::unordered_set<NodeId> waiting;       // replicas: for DURABLE, then for APPLIED
+  std::unordered_set<NodeId> hiding;        // replicas that let nobody read the pages before they show it: the caller need not wait for them
   std::unordered_set<NodeId> pushed;        // sharers: for APPLIED
 };
 
@@ -128,6 +140,7 @@ struct PendingTx {
   bool answered = false;
   bool claimed = false;     // recovery decides; the owner's abort is not heeded any more
   bool abort_asked = false; // but it came, and is answered when recovery has decided the same
+  bool hidden = false;      // the owner was told so
   // Whose word ends it, besides recovery's: the owner's that sent it, in this node's last life too.
   bool DecidedBy(NodeId peer) const { return from == peer || (!from && record.key().owner == peer); }
 };
@@ -182,6 +195,10 @@ struct SyncOut {  // somebody synchronises from us
   TimePoint deadline;
   uint64_t outcomes_taken;  // of known_order_, by its numbers
   std::vector<std::array<uint64_t, 2>> digests;
+};
+
+struct DirectTerms {  // of a commit that its owner may carry out by itself
+  uint32_t flags, min_degree, timeout_ms;
 };
 
 // The commit node's side of a transaction; owned by the caller through hp_tx.
@@ -248,7 +265,7 @@ class Engine final : public FabricEvents {
   Status ApplyMap(DatasetId id, std::span<const hp_chunk_entry> entries);  // the caller flushes the log afterwards
   Status DatasetStats(DatasetId id, hp_dataset_stat* out);
 
-  Status MapView(DatasetId id, bool writable, void** address);
+  Status MapView(DatasetId id, bool writable, void** address);  // BLOCKING, takes the turn itself
   Status UnmapView(DatasetId id);
   Status Discard(DatasetId id, std::span<const hp_range> ranges);
   Status Prefetch(DatasetId id, uint64_t offset, uint64_t length, uint32_t timeout_ms);              // BLOCKING, takes the turn itself
@@ -261,7 +278,9 @@ class Engine final : public FabricEvents {
   Status Collect(Transaction& tx, DatasetId id, std::span<const hp_range> ranges, uint64_t* bytes);
   Status Write(Transaction& tx, DatasetId id, uint64_t offset, Bytes from);
   std::vector<hp_tx_part> Parts(const Transaction& tx);
-  Status Stage(const Transaction& tx, DatasetId id, NodeId owner, uint64_t token);
+  Status Stage(const Transaction& tx, DatasetId id, NodeId owner, uint64_t token, const DirectTerms* terms = nullptr);
+  Status OpenGate(DatasetId id, ChunkIndex chunk, Epoch epoch);
+  Status CloseGates(DatasetId id, uint32_t* under_way);
   void Release(Transaction& tx);  // once, when the caller is through with it, whatever became of it
 
   // Ascending, neighbours in one; none when the transaction is not known here.
@@ -387,7 +406,8 @@ class Engine final : public FabricEvents {
 
   // commit_owner.cpp
   void OnStage(NodeId peer, const MessageHead& head, Reader reader);
-  hp_status KeepStaged(NodeId from, MessageBody record, DatasetId id);
+  hp_status KeepStaged(NodeId from, MessageBody record, DatasetId id, TxKey* key = nullptr);
+  void Queue(TxKey key, OwnedTx& tx, uint32_t flags, uint32_t min_degree, uint32_t timeout_ms);
   void TryPrepareQueue();
   bool Blocked(Dataset& ds, const OwnedTx& tx, const std::unordered_set<uint64_t>& claimed) const;
   hp_status CheckParts(Dataset& ds, const OwnedTx& tx) const;
@@ -403,17 +423,19 @@ class Engine final : public FabricEvents {
   void OnAck(NodeId peer, Reader reader);
   void Remember(TxKey key, Outcome outcome, uint32_t degree);
   void SendControl(NodeId peer, TxKey key, bool apply);
+  void Acknowledged(NodeId peer, TxKey key);
 
   // commit_replica.cpp
   void OnReplicate(NodeId peer, const MessageHead& head, Reader reader);
   void OnApply(NodeId peer, Reader reader);
+  void SendDurable(NodeId peer, TxKey key, hp_status status, bool hidden = false);
   void OnAbort(NodeId peer, Reader reader);
   void OnPush(NodeId peer, const MessageHead& head, Reader reader);
   void CheckDurable();
   void Ack(NodeId peer, MessageType answered, TxKey key);
   Status ApplyPending(TxKey key);
   Status DropPending(TxKey key);
-  void ApplyFor(NodeId owner, TxKey key);
+  bool ApplyFor(NodeId owner, TxKey key);  // true = it may be acknowledged at once
   void RetryMarkers();
   Status PayMarkers();
   Status Append(LogType type, std::span<const Bytes> parts, Lsn* end, bool later = false);  // everything that goes into the log
@@ -422,6 +444,24 @@ class Engine final : public FabricEvents {
   Status LogOutcome(TxKey key, bool commit, bool later = false);
   void MarkOutcome(TxKey key, bool commit, bool later = false);  // later: nobody waits for it to be durable
   void AnswerAbort(TxKey key, const PendingTx& pending);
+
+  // direct.cpp
+  bool GatesOpen(const Dataset& ds, const OwnedTx& tx) const;
+  void BeginDirect(TxKey key, OwnedTx& tx, NodeId from, const MessageHead& head);
+  void AnswerDirect(TxKey key, OwnedTx& tx, hp_status status);
+  void EraseOwned(TxKey key);
+
+  // hiding.cpp
+  bool MayHide(const Dataset& ds, const Record& record) const;
+  void Hide(Dataset& ds, PendingTx& tx);
+  bool Hidden(const Dataset& ds, uint64_t first, uint64_t end) const;
+  void ErasePending(TxKey key);
+  void ApplyLater(NodeId peer, TxKey key);
+  bool Send(NodeId peer, MessageType type, MessageBody body);  // every engine message; what is due to the peer goes first
+  void SendDue(Peer& peer);
+  static std::vector<TxKey> TakeDue(std::vector<TxKey>* due);
+  static bool ReadDue(const MessageHead& head, Reader& reader, std::vector<TxKey>* due);
+  void WaitShown(std::unique_lock<std::mutex>& turn, TimePoint until);
 
   // map.cpp
   Status Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config);
@@ -476,6 +516,7 @@ class Engine final : public FabricEvents {
   };
   std::list<Wanted> wanted_;
   bool wanted_came_ = false;  // some of it became present, and the caller has not been told yet
+  uint32_t hidden_waiters_ = 0;  // callers that wait for pages to be shown, likewise told by wanted_came_
   std::vector<Awaited*> awaited_;  // callers in CallAndLead
   bool led_ = false;               // one of them does the work of the fabric; the engine thread is not woken for it
   bool leader_sleeps_ = false;     // it sleeps, and none of their completions has come since
@@ -499,6 +540,7 @@ class Engine final : public FabricEvents {
   struct StageWait {
     uint64_t token;
     NodeId owner;
+    bool direct;
   };
   std::unordered_map<uint64_t, StageWait> stages_;
   std::unordered_map<TxKey, OwnedTx, TxKeyHash> owned_;

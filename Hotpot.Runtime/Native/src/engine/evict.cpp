@@ -244,7 +244,7 @@ void Engine::SendForget(Dataset& ds, const Chunk& chunk, const std::vector<uint3
     w.Put(MessageHead{ds.id.value, chunk.config.epoch.value, 0, chunk.index.value, 0});
     w.Put(static_cast<uint64_t>(count));
     w.Put(Bytes(reinterpret_cast<const std::byte*>(pages.data() + at), count * sizeof(uint32_t)));
-    fabric_->Send(chunk.config.owner, static_cast<uint16_t>(MessageType::kForget), std::move(body));
+    Send(chunk.config.owner, MessageType::kForget, std::move(body));
   }
 }
 

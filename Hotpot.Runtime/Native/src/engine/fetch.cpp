@@ -140,7 +140,7 @@ void Engine::SendFetch(Dataset& ds, Chunk& chunk, std::vector<uint32_t> pages, P
     w.Put(MessageHead{ds.id.value, chunk.config.epoch.value, fetch.request, chunk.index.value, fail_over ? kFetchFailOver : 0});
     w.Put(static_cast<uint64_t>(fetch.pages.size()));
     w.Put(Bytes(reinterpret_cast<const std::byte*>(fetch.pages.data()), fetch.pages.size() * sizeof(uint32_t)));
-    if (!fabric_->Send(target, static_cast<uint16_t>(MessageType::kFetch), std::move(body))) {
+    if (!Send(target, MessageType::kFetch, std::move(body))) {
       RetryLater(ds, chunk, fetch.pages, 5ms);
       continue;
     }
@@ -228,7 +228,7 @@ void Engine::OnFetch(NodeId peer, const MessageHead& head, Reader reader) {
   if (it == datasets_.end() || head.chunk >= it->second->chunk_count() || !index) {
     answer.status = HP_E_NOT_FOUND;
     Writer(&body).Put(answer);
-    fabric_->Send(peer, static_cast<uint16_t>(MessageType::kPages), std::move(body));
+    Send(peer, MessageType::kPages, std::move(body));
     return;
   }
   Dataset& ds = *it->second;
@@ -248,6 +248,10 @@ void Engine::OnFetch(NodeId peer, const MessageHead& head, Reader reader) {
     if (wanted[i] >= chunk.pages.size()) {
       stats_.refused_malformed++;
       return;
+    }
+    if (const uint64_t page = ds.PageOf(chunk.index, wanted[i]); Hidden(ds, page, page + 1)) {
+      status = HP_E_BUSY;
+      break;
     }
     if (Status s = LoadPage(ds, chunk, wanted[i]); !s.ok()) {
       std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
@@ -281,7 +285,7 @@ void Engine::OnFetch(NodeId peer, const MessageHead& head, Reader reader) {
     polling_.Expect(Now());  // who fetches one page often needs the next
     if (owner) CountUse(ds, chunk, peer, count);
   }
-  fabric_->Send(peer, static_cast<uint16_t>(MessageType::kPages), std::move(body));
+  Send(peer, MessageType::kPages, std::move(body));
 }
 
 void Engine::OnPages(NodeId peer, const MessageHead& head, Reader reader) {
@@ -484,6 +488,8 @@ Status Engine::Peek(DatasetId id, uint64_t offset, size_t length, std::byte* to,
   if (offset % kPageSize + length > kPageSize) return Status::Error(HP_E_RANGE, "One look shows bytes of one page; look at each page by itself.");
   Chunk& chunk = ds->At(ds->ChunkOf(page));
   uint32_t in_chunk = ds->InChunk(page);
+  ds->read_at = Now();
+  if (Hidden(*ds, page, page + 1)) return Status::Error(HP_E_BUSY, "The page is about to change; look again.");
   if (StateOf(chunk.pages[in_chunk]) == PageState::kAbsent) Want(*ds, {page});
   if (StateOf(chunk.pages[in_chunk]) != PageState::kPresent) return Status::Error(HP_E_BUSY, "The page is on its way; look again.");
   std::memcpy(to, ds->front->page(PageIndex(page)) + offset % kPageSize, length);
@@ -509,6 +515,12 @@ Status Engine::Read(DatasetId id, uint64_t offset, uint64_t length, std::byte* t
     bool still = true;
     for (uint64_t page = first; page <= last; page++) still &= StateOf(ds->At(ds->ChunkOf(page)).pages.Peek(ds->InChunk(page))) == PageState::kPresent;
     if (!still) continue;  // dropped again while later pages of the batch arrived
+    ds->read_at = Now();
+    if (Hidden(*ds, first, last + 1)) {
+      if (Now() >= deadline) return Status::Error(HP_E_TIMEOUT, "Whether a commit to these bytes has happened is not known here yet; try again.");
+      WaitShown(turn, deadline);
+      continue;
+    }
     std::memcpy(to, ds->front->page(PageIndex(0)) + offset, n);
     to += n;
     offset += n;

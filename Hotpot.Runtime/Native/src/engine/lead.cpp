@@ -4,7 +4,7 @@
 // other, and a wake-up costs more than all else that a small commit does.
 //
 // Scheme: one caller at a time, the leader, waits where the engine thread otherwise does: it sleeps on the fabric, takes the turn when something
-// comes, and does what there is to do, for everybody. So its own answer wakes it and nobody else. The engine thread is not told of the fabric
+// comes, and does what there is to do, for everybody. Before it sleeps it polls for a while where that pays (polling.h). So its own answer wakes it and nobody else. The engine thread is not told of the fabric
 // meanwhile (one epoll_ctl each way); faults, the log, kicks and timers are its own as ever. Where another turn takes the leader's answer, Complete() wakes it by
 // lead_fd_.
 //
@@ -34,6 +34,7 @@ void Engine::Lead(std::unique_lock<std::mutex>& turn, const Awaited& awaited) {
   if (awaited.done || led_ || stopping_ || config_.environment || config_.medium == HP_MEDIUM_FILE) return;
   led_ = true;
   WatchFabric(false);
+  polling_.Expect(Now());
   for (TimePoint until = Now() + kLeadMax; !awaited.done && !stopping_ && Now() < until;) LeadOnce(turn, until);
   led_ = false;
   WatchFabric(true);
@@ -49,7 +50,13 @@ void Engine::CompleteInPlace(Awaited& awaited, const hp_completion& result) {
 }
 
 void Engine::LeadOnce(std::unique_lock<std::mutex>& turn, TimePoint until) {
-  if (Unseen() || !fabric_->Arm()) {
+  const bool polls = polling_.Goes(Now());
+  if (polls) {
+    turn.unlock();
+    std::this_thread::yield();  // for another process, which may want this very processor
+    turn.lock();
+  }
+  if (polls || Unseen() || !fabric_->Arm()) {
     Pump();
     return;
   }

@@ -110,7 +110,7 @@ void Engine::Loop() {
     {
       std::lock_guard turn(turn_);
       const bool busy = Round(faults);
-      polls = polling_.Goes(Now());
+      polls = !led_ && polling_.Goes(Now());
       tell = std::exchange(wanted_came_, false);
       // What the round left undone, and what came in since, its descriptor tells of: it is readable as long as there is something to read.
       if (!polls && !Unseen() && fabric_->Arm()) {
@@ -161,6 +161,7 @@ bool Engine::Step() {
 // for them.
 bool Engine::Waiting() const {
   if (!owed_markers_.empty() || !owed_applies_.empty() || !owed_drops_.empty() || !retries_.empty() || !prepare_queue_.empty()) return true;
+  if (std::any_of(peers_.begin(), peers_.end(), [](const Peer& p) { return !p.due_applies.empty() || !p.due_acks.empty(); })) return true;
   return !syncs_out_.empty() || checkpoint_ || OverBudget();
 }
 
@@ -264,6 +265,7 @@ void Engine::Tick(TimePoint now) {
       if (!ds->view->Poison(PageIndex(page))) raise(SIGBUS);
     }
   }
+  for (Peer& p : peers_) SendDue(p);
   if (!syncs_out_.empty()) ServeSyncs();
   if (!prepare_queue_.empty()) TryPrepareQueue();
   if (!owed_markers_.empty() || !owed_applies_.empty() || !owed_drops_.empty()) RetryMarkers();
@@ -390,6 +392,8 @@ void Engine::RemovePeer(NodeId node, Incarnation incarnation) {
   p = FindPeer(node);
   p->incarnation = Incarnation(0);
   p->unacked.clear();
+  p->due_applies.clear();
+  p->due_acks.clear();
   std::vector<TxKey> drop, check;
   for (auto& [key, tx] : owned_) {
     if (key.tx.node == node.value && (tx.state == TxState::kStaged || tx.state == TxState::kQueued)) drop.push_back(key);
@@ -425,7 +429,7 @@ void Engine::OnPeerUp(NodeId node, Incarnation incarnation) {
   for (auto& [key, apply] : p->unacked) {
     MessageBody body;
     Writer(&body).Put(ToWire(key));
-    fabric_->Send(node, static_cast<uint16_t>(apply ? MessageType::kApply : MessageType::kAbort), std::move(body));
+    Send(node, apply ? MessageType::kApply : MessageType::kAbort, std::move(body));
   }
   std::vector<TxKey> check;
   for (auto& [key, tx] : owned_)
@@ -439,14 +443,19 @@ void Engine::OnPeerDown(NodeId node, Incarnation, const std::string&) {
   Peer* p = FindPeer(node);
   if (!p || !p->up) return;
   p->up = false;
+  p->due_applies.clear();  // unacked still, and sent with those when the link is back
+  p->due_acks.clear();     // the peer asks again
   stats_.peers_lost++;
   std::vector<TxKey> fail;
   for (auto& [key, tx] : owned_)
     if (tx.state == TxState::kPreparing && tx.waiting.contains(node)) fail.push_back(key);
   for (TxKey key : fail) FailPrepare(key, HP_E_PEER_LOST);
+  for (auto& [key, tx] : owned_)
+    if (tx.direct && key.tx.node == node.value) tx.hiding.erase(node);  // what it has to show does not come before the answer any more
   for (auto it = stages_.begin(); it != stages_.end();) {
     if (it->second.owner == node) {
-      Complete(it->second.token, HP_E_PEER_LOST);
+      // A direct commit may have been carried out, and only its answer is lost.
+      Complete(it->second.token, HP_E_PEER_LOST, 0, it->second.direct);
       it = stages_.erase(it);
     } else {
       ++it;
@@ -510,7 +519,7 @@ void Engine::OnMessage(NodeId peer, Incarnation incarnation, uint16_t type, Byte
       return OnStage(peer, head, reader);
     case MessageType::kStaged:
       if (auto it = stages_.find(head.request); it != stages_.end() && it->second.owner == peer) {
-        Complete(it->second.token, static_cast<hp_status>(head.status));
+        Complete(it->second.token, static_cast<hp_status>(head.status), head.chunk, head.epoch & kStagedEnded);
         stages_.erase(it);
       }
       return;

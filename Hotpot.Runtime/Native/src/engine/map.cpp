@@ -84,7 +84,7 @@ Status Engine::CloseDataset(DatasetId id) {
 
 bool Engine::HasPrepared(DatasetId id) const {
   for (const auto& [key, tx] : owned_)
-    if (key.dataset == id && tx.state >= TxState::kPreparing) return true;
+    if (key.dataset == id && tx.state >= TxState::kPreparing && !tx.told) return true;
   return false;
 }
 
@@ -180,6 +180,7 @@ Status Engine::ApplyMap(DatasetId id, std::span<const hp_chunk_entry> entries) {
 Status Engine::Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config) {
   chunk.level_due |= chunk.config.Announced() && config.owner != chunk.config.owner;
   bool epoch_changed = config.epoch != chunk.config.epoch;
+  if (epoch_changed) chunk.gate = 0;
   // Counted without ever having had an epoch of the chunk: it was assigned to us, and nobody can have committed to it, since that needs us too.
   bool had_none = chunk.config.epoch.value == 0;
   bool replica = config.HasReplica(self_), joining = config.IsJoining(self_);
@@ -236,9 +237,17 @@ Status Engine::Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config) {
 }
 
 Status Engine::MapView(DatasetId id, bool writable, void** address) {
+  std::unique_lock turn(turn_);
+  const TimePoint deadline = Now() + config_.miss_timeout;
   Dataset* ds = nullptr;
-  if (Status s = FindDataset(id, &ds); !s.ok()) return s;
-  if (!faults_) return faults_denied_;
+  for (;;) {
+    if (Status s = FindDataset(id, &ds); !s.ok()) return s;
+    if (!faults_) return faults_denied_;
+    ds->read_at = Now();
+    if (ds->hidden.empty()) break;
+    if (Now() >= deadline) return Status::Error(HP_E_TIMEOUT, "Whether a commit to dataset " + ds->name + " has happened is not known here yet; map it again.");
+    WaitShown(turn, deadline);
+  }
   if (!ds->view) {
     if (Status s = View::Map(*ds->front, ds->base, writable, *faults_, &ds->view); !s.ok()) return s;
   } else if (writable && !ds->view->writable()) {

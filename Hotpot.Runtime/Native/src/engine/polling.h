@@ -3,8 +3,8 @@
 // Problem. A thread that sleeps when its message arrives is woken by another processor, which costs more than everything else on the way to a page
 // (docs/performance.md); a thread that polls has it at once, but takes a processor from whoever could use it.
 //
-// Scheme. Polling is bounded (`Spin` of the configuration) and only done when a message is likely: after a request was sent, for its answer; after a peer was
-// served, for its next request. It yields the processor between two looks. And it must pay: each poll that ends with a message earns credit, each
+// Scheme. Polling is bounded (`Spin` of the configuration) and only done when a message is likely: after a request was sent, or a record, for the answer; after a peer was
+// served, or its record taken, for its next one. It yields the processor between two looks. And it must pay: each poll that ends with a message earns credit, each
 // that ends without costs some, and without credit only every 32nd chance is taken, to see whether times have changed.
 #pragma once
 #include <algorithm>

@@ -98,7 +98,7 @@ Status Engine::Settle(TxId tx, bool commit) {
       if (Status s = LogOutcome(key, false); !s.ok()) return s;
       Remember(key, Outcome::kAborted, 0);
       AnswerAbort(key, pending_.at(key));
-      pending_.erase(key);
+      ErasePending(key);
     }
   }
   here.clear();

@@ -66,6 +66,7 @@ struct Chunk {
   Sequence next{1};  // owner: the sequence the next prepare gets
   uint64_t floor = 0;  // no page's version is below it (versions are not stored; a restart knows only `applied`)
   uint32_t active_txs = 0;   // owner: prepared or preparing transactions that touch it
+  uint32_t gate = 0;         // owner: open if it is Dataset::gate (direct.cpp)
   uint32_t sync_holds = 0;   // owner: synchronisations waiting for active_txs to reach 0; they hold back new prepares
   std::vector<uint32_t> uses;  // owner: pages fetched and committed since the last TakeUsage, by peer index; empty = none
   PageTable pages;
@@ -108,6 +109,10 @@ struct Dataset {
   std::unordered_map<uint64_t, uint32_t> collected;  // page -> this node's live transactions that hold deltas of its private page
   std::unordered_map<uint64_t, Fault> faults;    // page -> sleeping threads
   std::unordered_map<uint64_t, TxKey> locks;     // owner: page -> prepared transaction
+  uint32_t gate = 1;                             // owner: changes when all gates close
+  uint32_t direct = 0;                           // owner: direct commits that are not yet shown everywhere
+  std::unordered_map<uint64_t, uint32_t> hidden;  // replica: page -> records that changed it, may be committed, and are not shown (commit_replica.cpp)
+  TimePoint read_at;                             // when a copy of its pages was last asked for on this node
   std::vector<ChunkIndex> used;                  // chunks whose `uses` is not empty
   std::vector<uint64_t> dirty;                   // pages to write at the next checkpoint
   uint64_t present_pages = 0;                    // that the front has
@@ -138,6 +143,9 @@ struct Peer {
   std::map<DatasetId, uint64_t> outcomes_taken;  // of its outcomes in this life, how many it has given to us with synchronisations (sync.cpp)
   // What this peer must still learn from us as owner (applies, aborts): sent again when the link comes back.
   std::map<TxKey, bool> unacked;  // true = apply, false = abort
+  // Of this link: what the peer waits for so little that it goes with the next message, or soon (Engine::SendDue).
+  std::vector<TxKey> due_applies;  // unacked, too
+  std::vector<TxKey> due_acks;     // APPLIED
 };
 
 }  // namespace hotpot

@@ -69,7 +69,7 @@ Status Engine::Sync(DatasetId id, ChunkIndex index, NodeId source, uint64_t toke
       w.Put(Digest(stored));
     }
   }
-  if (!IsUp(source) || !fabric_->Send(source, static_cast<uint16_t>(MessageType::kSync), std::move(body)))
+  if (!IsUp(source) || !Send(source, MessageType::kSync, std::move(body)))
     return Status::Error(HP_E_PEER_LOST, "The node to synchronise from cannot be reached; try again.");
   syncs_in_.emplace(request, SyncIn{request, token, id, index, source, 0, {}});
   return Status::Ok();
@@ -79,7 +79,7 @@ void Engine::RefuseSync(NodeId peer, MessageHead head, hp_status status) {
   head.status = status;
   MessageBody body;
   Writer(&body).Put(head);
-  fabric_->Send(peer, static_cast<uint16_t>(MessageType::kSyncPages), std::move(body));
+  Send(peer, MessageType::kSyncPages, std::move(body));
 }
 
 void Engine::OnSync(NodeId peer, const MessageHead& head, Reader reader) {
@@ -111,7 +111,8 @@ void Engine::ServeSyncs() {
     auto ds = datasets_.find(it->dataset);
     HOTPOT_CHECK(ds != datasets_.end());
     Chunk& chunk = ds->second->At(it->chunk);
-    bool undecided = chunk.active_txs > 0 && chunk.config.epoch == it->epoch;
+    const uint64_t first = ds->second->PageOf(chunk.index, 0);
+    bool undecided = chunk.config.epoch == it->epoch && (chunk.active_txs > 0 || Hidden(*ds->second, first, first + chunk.pages.size()));
     if (undecided && Now() < it->deadline) {
       ++it;
       continue;
@@ -141,7 +142,7 @@ void Engine::SendSync(SyncOut& sync) {
     std::memcpy(body.data(), &head, sizeof head);
     std::memcpy(body.data() + sizeof head, &counts, sizeof counts);
     stats_.served_bytes += body.size();
-    fabric_->Send(sync.peer, static_cast<uint16_t>(MessageType::kSyncPages), std::move(body));
+    Send(sync.peer, MessageType::kSyncPages, std::move(body));
     body = {};
     start();
   };

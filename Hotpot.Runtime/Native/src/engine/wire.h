@@ -14,10 +14,10 @@ namespace hotpot {
 enum class MessageType : uint16_t {
   kFetch = 1,       // fetcher -> owner (or replica, with kFetchFailOver): page numbers wanted
   kPages = 2,       // the answer: pages with versions, or a refusal with the answerer's chunk entry
-  kStage = 3,       // commit node -> owner: a record to keep for a later prepare
+  kStage = 3,       // commit node -> owner: a record to keep for a later prepare, or to commit at once (kStageCommit)
   kStaged = 4,      // the answer
   kReplicate = 5,   // owner -> replica: a record to make durable
-  kDurable = 6,     // the answer
+  kDurable = 6,     // the answer, with kDurableHidden or 0
   kApply = 7,       // owner -> replica: the record is committed, show it
   kPush = 8,        // owner -> sharer: committed deltas of pages it caches
   kApplied = 9,     // the answer to kApply and kPush
@@ -31,13 +31,22 @@ enum class MessageType : uint16_t {
 struct MessageHead {
   uint64_t dataset;
   uint64_t epoch;    // of the chunk; 0 where the body names several chunks, each with its epoch
-  uint64_t request;  // the sender's number for this exchange; the answer repeats it
+  uint64_t request;  // the sender's number for this exchange; the answer repeats it. kReplicate, kDurable: how many keys go along (Engine::TakeDue)
   uint32_t chunk;
   uint32_t status;  // hp_status in answers; flags in requests
 };
 static_assert(sizeof(MessageHead) == 32 && std::is_trivially_copyable_v<MessageHead>);
 
 constexpr uint32_t kFetchFailOver = 1;  // the fetcher lost the owner and asks a replica
+
+// kStage that is to be committed at once where the gate is open (direct.cpp): `epoch` is then the patience with locks in ms, `chunk` the least degree.
+constexpr uint32_t kStageCommit = 1;
+constexpr uint32_t kStageFailOnConflict = 2;
+// In kStaged, `epoch`: it was, and `status` says how that ended; `chunk` is the degree. Else the record is only kept.
+constexpr uint64_t kStagedEnded = 1;
+
+// In kDurable, after the key: from now until the replica knows the outcome, it lets nobody read the pages (hiding.cpp).
+constexpr uint64_t kDurableHidden = 1;
 
 struct PageHead {  // in kPages and kSyncPages; followed by kPageSize bytes unless kPageZero
   uint64_t version;

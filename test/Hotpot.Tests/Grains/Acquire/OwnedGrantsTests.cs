@@ -9,7 +9,7 @@ using static Hotpot.Tests.Grains.TestNodes;
 namespace Hotpot.Tests.Grains.Acquire;
 
 /// <summary>The grants of one owner, A, with holders and an engine that the test plays.</summary>
-public sealed class OwnedGrantsTests
+public sealed partial class OwnedGrantsTests
 {
     private static readonly TimeSpan Long = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan Short = TimeSpan.FromMilliseconds(100);

@@ -145,6 +145,23 @@ internal sealed class FakeEngine : INodeEngine
             chunk.Epoch = entry.Epoch;
     }
 
+    /// <summary>What <see cref="CloseGates"/> says.</summary>
+    public int DirectUnderWay { get; set; }
+
+    public HashSet<(DatasetId, ChunkIndex)> OpenGatesOf { get; } = [];
+
+    public bool OpenGate(DatasetId dataset, ChunkIndex chunk, Epoch epoch)
+    {
+        OpenGatesOf.Add((dataset, chunk));
+        return true;
+    }
+
+    public int CloseGates(DatasetId dataset)
+    {
+        OpenGatesOf.RemoveWhere(gate => gate.Item1 == dataset);
+        return DirectUnderWay;
+    }
+
     public INodeTransaction CreateTransaction()
     {
         lock (_fabric.Turn)
@@ -528,6 +545,9 @@ internal sealed class FakeEngine : INodeEngine
             await engine._fabric.AtPoint("stage.after", owner);
             return completion;
         }
+
+        // Its gates are shut: the owner only keeps the record.
+        public ValueTask<Completion> CommitAtAsync(DatasetId dataset, NodeId owner, bool failOnConflict, int minimumDegree, TimeSpan timeout) => StageAsync(dataset, owner);
 
         public void Dispose() => _writes.Clear();
 
