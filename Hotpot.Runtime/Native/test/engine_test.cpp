@@ -357,6 +357,30 @@ TEST(Engine, AChainOfCheckpointsKeepsEverything) {
   for (size_t n = 0; n < 2; n++) EXPECT_EQ(c[n].Read(0, 8 * kMiB), want) << "node " << n;
 }
 
+// It had the chunk, gave it up, and died: its log has the old pages, and others have changed them since.
+TEST(Engine, ACopyThatWasGivenUpIsNotReadAfterARestart) {
+  Cluster c(3, {}, 64 * kMiB, 2);
+  c.Assign(0, {0, 1});
+  uint64_t word = 1;
+  ASSERT_EQ(c.Write(0, 0, &word, sizeof word).status, HP_OK);
+  Eventually("the replica shows it", [&] { return c[1].Read(0, 8)[0] == std::byte{1}; });
+  const hp_chunk_entry without = c.Entry(0, 2, {0, 2});
+  c.Install(without);
+  word = 2;
+  ASSERT_EQ(c.Write(0, 0, &word, sizeof word).status, HP_OK);
+  const uint64_t incarnation = c[1].info().incarnation;
+  c[1].Crash();
+  for (size_t n : {size_t{0}, size_t{2}}) hp_peer_remove(c[n].engine(), c[1].id(), incarnation);
+  c[1].Start();
+  c.Open(c[1]);
+  hp_error error{};
+  ASSERT_EQ(hp_map_apply(c[1].engine(), kDataset, &without, 1, &error), HP_OK) << error.message;
+  // Nobody is connected yet.
+  EXPECT_EQ(hp_read(c[1].engine(), kDataset, 0, sizeof word, &word, 100, &error), HP_E_UNREACHABLE) << "and reads " << word;
+  c.Connect();
+  EXPECT_EQ(c[1].Read(0, 8)[0], std::byte{2});
+}
+
 // Every commit makes a checkpoint due, and it takes several turns, so most stops meet one that has not got far.
 TEST(Engine, AStopInTheMiddleOfACheckpointKeepsEverything) {
   NodeOptions options;

@@ -146,6 +146,8 @@ class Replayer final : public LogReplay {
     chunk.config.phase = HP_CHUNK_RECOVERING;
     chunk.held = c.flags & kChunkHeld;
     chunk.complete = c.flags & kChunkComplete;
+    // As Engine::Adopt did: what is here is not the true copy any more, and must not pass for one before this node is connected.
+    if (!chunk.complete) e_.DropCached(*it->second, chunk);
     chunk.Shows(Sequence(c.applied));
     return Status::Ok();
   }
