@@ -292,6 +292,7 @@ TEST(Engine, AMissIsServedByAReplicaWhenTheOwnerIsGoneAndNobodyHasSaidSoYet) {
   ASSERT_EQ(c.Commit(0, {}, 0, 2).status, HP_OK);
   std::byte* b = c[2].Map();
   ASSERT_EQ(At<uint64_t>(b, 0), 1u);  // cached from the owner
+  Eventually("the replica shows it", [&] { return c[0].Stats().owned_bytes == 0; });
   c[0].Stop();                        // no map, no membership, no managed code: only the link is gone
   for (uint64_t p = 0; p < 64; p++) ASSERT_EQ(At<uint64_t>(b, p * 4096), p + 1);
   EXPECT_EQ(c[2].Stats().failed_faults, 0u);

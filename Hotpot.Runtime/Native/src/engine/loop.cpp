@@ -72,6 +72,9 @@ void Engine::Stop() {
   {
     std::lock_guard turn(turn_);
     stopping_ = true;
+    // What replicas hide stays hidden until they hear of its end, and without us that takes a recovery.
+    if (fabric_)
+      for (Peer& p : peers_) SendDue(p);
     progress_.notify_all();
   }
   std::lock_guard lock(completions_mutex_);
