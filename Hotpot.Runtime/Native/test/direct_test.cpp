@@ -135,5 +135,35 @@ TEST_F(Direct, WaitsForLockedPages) {
   EXPECT_EQ(late.Abort(cluster[0]), HP_OK);
 }
 
+// The link to the commit node breaks while the commit waits for locks: what the node has to show does not come before an answer any more, so it is waited for.
+TEST_F(Direct, ACommitNodeThatWasCutOffIsWaitedFor) {
+  OpenGate();
+  auto* view = reinterpret_cast<volatile uint64_t*>(cluster[3].Map());
+  ASSERT_EQ(view[0], 0u);
+  Tx first(cluster[2]);
+  Write(first, 0, 1);
+  ASSERT_EQ(first.StageAndPrepare(cluster[0]), HP_OK);
+  view[1] = 2;
+  Tx tx(cluster[3]);
+  ASSERT_EQ(tx.Collect(), HP_OK);
+  uint64_t token = cluster[3].NextToken();
+  hp_error error{};
+  ASSERT_EQ(hp_tx_commit_at(cluster[3].engine(), tx.handle(), kDataset, cluster[0].id(), 0, 1, 10000, token, nullptr, &error), HP_OK) << error.message;
+  Eventually("it waits", [&] { return cluster[0].Stats().direct_commits == 1; });
+  hp_peer_remove(cluster[3].engine(), cluster[0].id(), cluster[0].info().incarnation);
+  hp_completion lost = cluster[3].Wait(token);
+  EXPECT_EQ(lost.status, HP_E_PEER_LOST);
+  EXPECT_EQ(lost.value, 1u);
+  Eventually("the owner notices", [&] { return hp_peer_connected(cluster[0].engine(), cluster[3].id()) == 0; });
+  uint64_t freed = cluster[0].NextToken(), asked = cluster[0].NextToken();
+  ASSERT_EQ(hp_owner_commit(cluster[0].engine(), first.id(), kDataset, freed, nullptr), HP_OK);
+  Eventually("it is carried out", [&] { return WordAt(cluster[0], 8) == 2; });
+  ASSERT_EQ(hp_owner_commit(cluster[0].engine(), tx.id(), kDataset, asked, nullptr), HP_OK);
+  EXPECT_FALSE(cluster[0].Arrives(asked, 200ms)) << "its own node does not show it";
+  hp_peer_set(cluster[3].engine(), cluster[0].id(), cluster[0].info().incarnation, cluster[0].info().fabric_address, &error);
+  EXPECT_EQ(cluster[0].Wait(asked).status, HP_OK);
+  EXPECT_EQ(cluster[0].Wait(freed).status, HP_OK);
+}
+
 }  // namespace
 }  // namespace hotpot::testing_support

@@ -12,7 +12,7 @@
 // under way comes again: a commit that has begun is shown everywhere before a grant is given.
 //
 // The commit node may be a replica or a sharer of the pages. What it has to show goes over the link before STAGED, so its application finds it shown when the
-// commit returns, and the owner does not wait for it.
+// commit returns, and the owner does not wait for it, unless that link has broken since.
 //
 // Invariants:
 //  1. A gate is open in one epoch only: a new owner has the grants of the earlier one to learn first, and opens it anew.

@@ -454,7 +454,11 @@ void Engine::OnPeerDown(NodeId node, Incarnation, const std::string&) {
     if (tx.state == TxState::kPreparing && tx.waiting.contains(node)) fail.push_back(key);
   for (TxKey key : fail) FailPrepare(key, HP_E_PEER_LOST);
   for (auto& [key, tx] : owned_)
-    if (tx.direct && key.tx.node == node.value) tx.hiding.erase(node);  // what it has to show does not come before the answer any more
+    if (tx.direct && key.tx.node == node.value) {
+      // What it has to show does not come before the answer any more, and nobody waits there for that one.
+      tx.caller.reset();
+      tx.hiding.erase(node);
+    }
   for (auto it = stages_.begin(); it != stages_.end();) {
     if (it->second.owner == node) {
       // A direct commit may have been carried out, and only its answer is lost.
