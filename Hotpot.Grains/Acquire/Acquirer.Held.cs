@@ -44,13 +44,25 @@ internal sealed partial class Acquirer
     /// <summary>The ranges of a dataset that users in this silo hold exclusively now, in order.</summary>
     public ByteRange[] HeldExclusively(DatasetId dataset)
     {
+        // Every commit to a single-writer dataset asks: only the result is allocated.
         lock (_lock)
-            return
-            [
-                .. _uses.Where(use => use.Dataset == dataset && use.Mode == AcquireMode.Exclusive && use.IsComplete)
-                    .Select(use => use.Range).OrderBy(range => range.Offset),
-            ];
+        {
+            int count = 0;
+            foreach (Use use in _uses)
+                count += IsHeldExclusively(use, dataset) ? 1 : 0;
+            ByteRange[] ranges = new ByteRange[count];
+            foreach (Use use in _uses)
+            {
+                if (IsHeldExclusively(use, dataset))
+                    ranges[--count] = use.Range;
+            }
+            if (ranges.Length > 1)
+                Array.Sort(ranges, static (left, right) => left.Offset.CompareTo(right.Offset));
+            return ranges;
+        }
     }
+
+    private static bool IsHeldExclusively(Use use, DatasetId dataset) => use.Dataset == dataset && use.Mode == AcquireMode.Exclusive && use.IsComplete;
 
     /// <summary>The grants in use that lie wholly inside pages that are to be committed.</summary>
     /// <param name="ranges">Whole pages; none means the whole dataset.</param>

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Hotpot.Grains.Acquire;
 
 // What a commit owes to grants. It enters the table before the engine locks its pages and leaves it when it has been applied everywhere or can never be.
@@ -26,7 +28,8 @@ internal sealed partial class OwnedGrants
     /// <summary>Null: the commit is under way, until <see cref="EndCommit"/>.</summary>
     /// <param name="chunks">The chunks that it changes here.</param>
     /// <param name="declared">In a single-writer dataset: the ranges it stays inside, of those chunks.</param>
-    public async Task<PhaseResult?> BeginCommitAsync(
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    public async ValueTask<PhaseResult?> BeginCommitAsync(
         TransactionId transaction, IReadOnlyList<ByteRange> chunks, IReadOnlyList<ByteRange> declared, TimeSpan timeout)
     {
         try
@@ -39,6 +42,7 @@ internal sealed partial class OwnedGrants
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<PhaseResult?> WaitForTurnAsync(TransactionId transaction, IReadOnlyList<ByteRange> ranges, TimeSpan timeout)
     {
         TaskCompletionSource turn = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -70,7 +74,7 @@ internal sealed partial class OwnedGrants
         {
             ulong stamp = CheckServed(ranges);
             CheckAlive(holder);
-            if (dataset.Mode == SharingMode.SingleWriter && (ranges.Count == 0 || !ranges.All(range => _table.HoldsExclusively(holder, range))))
+            if (dataset.Mode == SharingMode.SingleWriter && !HoldsExclusively(holder, ranges))
                 throw new NotAcquiredException(
                     $"Dataset '{dataset.Name}' has a single writer and node {holder.Node} does not hold the grant for its pages any more; acquire them again and repeat the commit.");
             begun = false;
@@ -81,6 +85,16 @@ internal sealed partial class OwnedGrants
             RecallWhatBlocks();
             return commit;
         }
+    }
+
+    private bool HoldsExclusively(GrantHolder holder, IReadOnlyList<ByteRange> ranges)
+    {
+        for (int i = 0; i < ranges.Count; i++)
+        {
+            if (!_table.HoldsExclusively(holder, ranges[i]))
+                return false;
+        }
+        return ranges.Count > 0;
     }
 
     /// <summary>The transaction has ended here. Idempotent.</summary>

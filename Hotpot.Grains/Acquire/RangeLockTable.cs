@@ -1,3 +1,5 @@
+using Hotpot.Grains.Node;
+
 namespace Hotpot.Grains.Acquire;
 
 // Who holds which pages of the chunks that one node owns in one dataset, who commits to them now, and who waits.
@@ -177,14 +179,14 @@ internal sealed partial class RangeLockTable
 
     private bool Covers(GrantHolder holder, ByteRange range, Predicate<Grant> counts)
     {
-        long covered = range.Offset;
-        foreach (Grant grant in _grants.Where(grant => grant.Holder == holder && counts(grant)).OrderBy(grant => grant.Range.Offset))
+        // Invariant 2: no byte is counted twice.
+        long covered = 0;
+        foreach (Grant grant in _grants)
         {
-            if (grant.Range.Offset > covered)
-                break;
-            covered = Math.Max(covered, grant.Range.End);
+            if (grant.Holder == holder && counts(grant))
+                covered += grant.Range.Intersect(range).Length;
         }
-        return covered >= range.End;
+        return covered == range.Length;
     }
 
     private void CheckUpgrade(Request request)

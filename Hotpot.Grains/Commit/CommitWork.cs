@@ -6,7 +6,7 @@ namespace Hotpot.Grains.Commit;
 /// <summary>What a commit consists of: it can be collected into a new transaction as often as the commit is repeated.</summary>
 internal abstract class CommitWork
 {
-    public abstract IReadOnlyList<LocalDataset> Datasets { get; }
+    public abstract LocalDataset[] Datasets { get; }
 
     /// <summary>Puts the changes into a transaction; returns the changed bytes found.</summary>
     public abstract long Collect(INodeEngine engine, INodeTransaction transaction);
@@ -21,7 +21,7 @@ internal abstract class CommitWork
         $"Dataset '{dataset.Name}' has a single writer and this node does not hold the grant for all pages of the commit; acquire them first.");
 
     /// <summary>The granted ranges contain every byte of the range. The grants are in order and do not overlap.</summary>
-    protected static bool Covers(IReadOnlyList<ByteRange> granted, ByteRange range)
+    protected static bool Covers(ByteRange[] granted, ByteRange range)
     {
         long covered = range.Offset;
         foreach (ByteRange grant in granted)
@@ -35,27 +35,38 @@ internal abstract class CommitWork
 }
 
 /// <summary>Stores of the application to its mappings.</summary>
-internal sealed class StoresWork(IReadOnlyList<(LocalDataset Dataset, ByteRange[] Ranges)> scopes, Acquirer acquirer) : CommitWork
+internal sealed class StoresWork((LocalDataset Dataset, ByteRange[] Ranges)[] scopes, Acquirer acquirer) : CommitWork
 {
-    // Written by Collect, read by DeclaredRanges after it, both by the one commit that owns this.
-    private readonly Dictionary<DatasetId, ByteRange[]> _declared = [];
+    // One for each scope. Written by Collect, read by DeclaredRanges after it, both by the one commit that owns this.
+    private readonly ByteRange[][] _declared = new ByteRange[scopes.Length][];
 
-    public override IReadOnlyList<LocalDataset> Datasets { get; } = [.. scopes.Select(scope => scope.Dataset)];
+    public override LocalDataset[] Datasets { get; } = Array.ConvertAll(scopes, static scope => scope.Dataset);
 
     public override long Collect(INodeEngine engine, INodeTransaction transaction)
     {
         long bytes = 0;
-        foreach ((LocalDataset dataset, ByteRange[] ranges) in scopes)
+        for (int i = 0; i < scopes.Length; i++)
         {
+            (LocalDataset dataset, ByteRange[] ranges) = scopes[i];
             DatasetDescription description = dataset.Description;
+            _declared[i] = [];
             bytes += description.Mode == SharingMode.SingleWriter
-                ? CollectGranted(engine, transaction, description, ranges)
+                ? CollectGranted(engine, transaction, description, ranges, out _declared[i])
                 : transaction.Collect(description.Id, ranges);
         }
         return bytes;
     }
 
-    public override ByteRange[] DeclaredRanges(DatasetId dataset) => _declared.GetValueOrDefault(dataset, []);
+    public override ByteRange[] DeclaredRanges(DatasetId dataset)
+    {
+        ByteRange[] declared = [];
+        for (int i = 0; i < scopes.Length; i++)
+        {
+            if (scopes[i].Dataset.Description.Id == dataset)
+                declared = declared.Length == 0 ? _declared[i] : [.. declared, .. _declared[i]];
+        }
+        return declared;
+    }
 
     public override IReadOnlyList<ByteRange> CommittedPages(DatasetDescription dataset) =>
         [.. scopes.Where(scope => scope.Dataset.Description.Id == dataset.Id).SelectMany(scope => scope.Ranges).Select(dataset.PagesOf)];
@@ -64,14 +75,18 @@ internal sealed class StoresWork(IReadOnlyList<(LocalDataset Dataset, ByteRange[
     /// In a dataset with a single writer only granted pages may be committed. Ranges that are named must be granted. For the whole mapping the granted ranges
     /// are collected, and a store anywhere else is an error rather than something silently left out.
     /// </summary>
-    private long CollectGranted(INodeEngine engine, INodeTransaction transaction, DatasetDescription dataset, ByteRange[] ranges)
+    private long CollectGranted(
+        INodeEngine engine, INodeTransaction transaction, DatasetDescription dataset, ByteRange[] ranges, out ByteRange[] declared)
     {
         ByteRange[] granted = acquirer.HeldExclusively(dataset.Id);
+        declared = ranges.Length > 0 ? ranges : granted;
         if (ranges.Length > 0)
         {
-            if (!ranges.All(range => Covers(granted, range)))
-                throw NotAcquired(dataset);
-            _declared[dataset.Id] = ranges;
+            foreach (ByteRange range in ranges)
+            {
+                if (!Covers(granted, range))
+                    throw NotAcquired(dataset);
+            }
             return transaction.Collect(dataset.Id, ranges);
         }
         ByteRange[] outside = [.. Complement(granted, dataset.Size)];
@@ -81,7 +96,6 @@ internal sealed class StoresWork(IReadOnlyList<(LocalDataset Dataset, ByteRange[
             if (probe.Collect(dataset.Id, outside) > 0)
                 throw NotAcquired(dataset);
         }
-        _declared[dataset.Id] = granted;
         // No range would mean the whole mapping, of which nothing has changed.
         return granted.Length == 0 ? 0 : transaction.Collect(dataset.Id, granted);
     }
@@ -103,7 +117,7 @@ internal sealed class StoresWork(IReadOnlyList<(LocalDataset Dataset, ByteRange[
 /// <summary>Bytes that the caller brings along.</summary>
 internal sealed class BytesWork(LocalDataset dataset, IReadOnlyList<ByteWrite> writes, Acquirer acquirer) : CommitWork
 {
-    public override IReadOnlyList<LocalDataset> Datasets { get; } = [dataset];
+    public override LocalDataset[] Datasets { get; } = [dataset];
 
     public override long Collect(INodeEngine engine, INodeTransaction transaction)
     {

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Hotpot.Grains.Node;
 using Hotpot.Grains.Owner;
 using Hotpot.Runtime.Diagnostics;
@@ -10,32 +11,36 @@ internal sealed partial class Committer
     /// <summary>
     /// The record at the only owner, which is another node: kept there, or also committed where no grant can be in the way. The result is then the commit's, and else null.
     /// </summary>
-    private async Task<(AttemptResult? Failure, PhaseResult? Committed)> StageDirectAsync(INodeTransaction transaction, Participant participant, PrepareRequest request)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<(AttemptResult? Failure, PhaseResult? Committed)> StageDirectAsync(
+        INodeTransaction transaction, Participant participant, PrepareRequest request)
     {
-        Completion completion;
-        using (HotpotDiagnostics.BeginCommitPhase(CommitPhase.Commit))
-            completion = await transaction.CommitAtAsync(
-                participant.Dataset, participant.Owner, request.FailOnConflict, request.MinDegree, request.LockTimeout);
+        using HotpotDiagnostics.PhaseScope phase = HotpotDiagnostics.BeginCommitPhase(CommitPhase.Commit);
+        Completion completion = await transaction.CommitAtAsync(
+            participant.Dataset, participant.Owner, request.FailOnConflict, request.MinDegree, request.LockTimeout);
         return completion.Value == 0
             ? (AfterStage(transaction, [participant], [completion]), null)
             : (null, OwnerCommits.ToResult(completion, "Committing", transaction.Id));
     }
 
-    private async Task<AttemptResult?> StageAsync(INodeTransaction transaction, Participant[] participants)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private static async ValueTask<Completion[]> StageAsync(INodeTransaction transaction, Participant[] participants)
     {
         using HotpotDiagnostics.PhaseScope phase = HotpotDiagnostics.BeginCommitPhase(CommitPhase.Stage);
-        Completion[] staged = participants.Length == 1
+        return participants.Length == 1
             ? [await transaction.StageAsync(participants[0].Dataset, participants[0].Owner)]
             : await Task.WhenAll(participants.Select(participant => transaction.StageAsync(participant.Dataset, participant.Owner).AsTask()));
-        return AfterStage(transaction, participants, staged);
     }
 
     /// <summary>Null: all have the record.</summary>
     private AttemptResult? AfterStage(INodeTransaction transaction, Participant[] participants, Completion[] staged)
     {
-        int failed = Array.FindIndex(staged, completion => !completion.Succeeded);
-        if (failed < 0)
-            return null;
+        int failed = Array.FindIndex(staged, static completion => !completion.Succeeded);
+        return failed < 0 ? null : Unstaged(transaction, participants, staged, failed);
+    }
+
+    private AttemptResult Unstaged(INodeTransaction transaction, Participant[] participants, Completion[] staged, int failed)
+    {
         // Nothing is prepared, so nothing can come of it; the owners are told only so that they need not keep it until this node dies.
         Participant[] reached = [.. participants.Where((_, i) => staged[i].Succeeded)];
         foreach (Participant participant in reached)
@@ -51,23 +56,35 @@ internal sealed partial class Committer
     {
         TimeSpan left = deadline - time.GetUtcNow();
         TimeSpan lockTimeout = left <= TimeSpan.Zero ? TimeSpan.Zero : left < LongestLockWait ? left : LongestLockWait;
-        DatasetDescription dataset = Find(work, participant.Dataset).Description;
-        List<ByteRange> chunks = dataset.RangesOf(participant.Chunks.Order());
+        LocalDataset local = Find(work, participant.Dataset);
+        DatasetDescription dataset = local.Description;
+        ByteRange[] chunks = [.. dataset.RangesOf(participant.Chunks)];
         return new PrepareRequest
         {
             Transaction = transaction,
             FailOnConflict = options.FailOnConflict,
-            MinDegree = MinDegree(Find(work, participant.Dataset), options),
+            MinDegree = MinDegree(local, options),
             LockTimeout = lockTimeout,
             GrantTimeout = holdsPages && lockTimeout > GrantWaitWithPages ? GrantWaitWithPages : lockTimeout,
             Ranges = dataset.Mode == SharingMode.SingleWriter ? Inside(work.DeclaredRanges(dataset.Id), chunks) : [],
-            Chunks = [.. chunks],
+            Chunks = chunks,
         };
     }
 
     /// <summary>The declared ranges as far as they lie in the owner's chunks.</summary>
-    private static ByteRange[] Inside(ByteRange[] declared, List<ByteRange> chunks) =>
-        [.. declared.SelectMany(range => chunks.Where(range.Overlaps).Select(chunk => chunk.Intersect(range)))];
+    private static ByteRange[] Inside(ByteRange[] declared, ByteRange[] chunks)
+    {
+        List<ByteRange> inside = new(declared.Length);
+        foreach (ByteRange range in declared)
+        {
+            foreach (ByteRange chunk in chunks)
+            {
+                if (range.Overlaps(chunk))
+                    inside.Add(chunk.Intersect(range));
+            }
+        }
+        return [.. inside];
+    }
 
     private bool IsHere(NodeId node) => node == engine.Identity.Node;
 
@@ -85,30 +102,36 @@ internal sealed partial class Committer
     private static bool NeedsGrants(CommitWork work, Participant participant) => Find(work, participant.Dataset).Description.Mode == SharingMode.SingleWriter;
 
     /// <param name="direct">The owner has carried it out already, or tried to.</param>
-    private async Task<AttemptOutcome> CommitSingleAsync(
-        TransactionId transaction, Participant participant, PrepareRequest request, DateTimeOffset deadline, PhaseResult? direct)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<AttemptOutcome> CommitSingleAsync(
+        TransactionId transaction, Participant[] participants, PrepareRequest request, DateTimeOffset deadline, PhaseResult? direct)
     {
-        using HotpotDiagnostics.PhaseScope phase = HotpotDiagnostics.BeginCommitPhase(CommitPhase.Commit);
-        PhaseResult result = direct ?? await CallAsync(() => IsHere(participant.Owner)
-            ? owner.CommitAsync(participant.Dataset, request)
-            : grains.OwnerGrain(participant.Dataset, participant.Owner).CommitAsync(request));
+        // What the owner has carried out already was measured then.
+        using HotpotDiagnostics.PhaseScope? phase = direct is null ? HotpotDiagnostics.BeginCommitPhase(CommitPhase.Commit) : null;
+        Participant participant = participants[0];
+        PhaseResult result = direct ?? (IsHere(participant.Owner)
+            ? await CallAsync(owner.CommitAsync(participant.Dataset, request))
+            : await CallOwnerAsync(participant, request));
         CommitAction action = CommitDecision.AfterSingle(result, DegreePossible(request));
         if (action == CommitAction.AskOutcome)
         {
-            Conclusion conclusion = await ConcludeAllAsync(transaction, [participant], commit: true, deadline);
+            Conclusion conclusion = await ConcludeAllAsync(transaction, participants, commit: true, deadline);
             if (conclusion.Committed)
                 return AttemptOutcome.Committed(conclusion.Degrees);
             return AttemptOutcome.Failed(Refusal(CommitAction.Refresh, result, request));
         }
         if (action == CommitAction.Proceed)
         {
-            ForgetLater(transaction, [participant]);
+            ForgetLater(transaction, participants);
             return AttemptOutcome.Committed(result.Degree);
         }
         // Not prepared, so nothing can come of it; the owner is told so that it does not keep the record until this node dies.
         _ = ConcludeInBackgroundAsync(transaction, participant);
         return AttemptOutcome.Failed(Refusal(action, result, request));
     }
+
+    private Task<PhaseResult> CallOwnerAsync(Participant participant, PrepareRequest request) =>
+        CallAsync(() => grains.OwnerGrain(participant.Dataset, participant.Owner).CommitAsync(request));
 
     private async Task<AttemptOutcome> CommitSeveralAsync(
         CommitWork work, CommitOptions options, TransactionId transaction, Participant[] participants, DateTimeOffset deadline)
@@ -119,9 +142,9 @@ internal sealed partial class Committer
             {
                 Participant participant = participants[i];
                 PrepareRequest request = Request(work, options, transaction, participant, deadline, holdsPages: i > 0);
-                PhaseResult result = await CallAsync(() => IsHere(participant.Owner)
-                    ? owner.PrepareAsync(participant.Dataset, request)
-                    : grains.OwnerGrain(participant.Dataset, participant.Owner).PrepareAsync(request));
+                PhaseResult result = IsHere(participant.Owner)
+                    ? await CallAsync(owner.PrepareAsync(participant.Dataset, request))
+                    : await CallAsync(() => grains.OwnerGrain(participant.Dataset, participant.Owner).PrepareAsync(request));
                 CommitAction action = CommitDecision.After(CommitStep.Prepare, result.Status, DegreePossible(request));
                 if (action != CommitAction.Proceed)
                     return await AbortAsync(transaction, participants, Refusal(action, result, request), deadline);

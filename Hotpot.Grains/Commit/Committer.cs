@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using Hotpot.Grains.Acquire;
 using Hotpot.Grains.Membership;
 using Hotpot.Grains.Node;
@@ -61,14 +62,19 @@ internal sealed partial class Committer(
 
     public async Task<CommitResult> CommitAsync(IReadOnlyList<CommitScope> scopes, CommitOptions options, CancellationToken cancellationToken)
     {
-        List<(LocalDataset, ByteRange[])> opened = [];
-        foreach (CommitScope scope in scopes)
+        var opened = new (LocalDataset, ByteRange[])[scopes.Count];
+        for (int i = 0; i < opened.Length; i++)
         {
-            foreach (ByteRange range in scope.Ranges)
-                range.CheckInside(scope.Dataset.Size, scope.Dataset.Name);
-            opened.Add((await datasets.OpenAsync(scope.Dataset.Id, cancellationToken), [.. scope.Ranges]));
+            CommitScope scope = scopes[i];
+            var ranges = new ByteRange[scope.Ranges.Count];
+            for (int j = 0; j < ranges.Length; j++)
+            {
+                ranges[j] = scope.Ranges[j];
+                ranges[j].CheckInside(scope.Dataset.Size, scope.Dataset.Name);
+            }
+            opened[i] = (await datasets.OpenAsync(scope.Dataset.Id, cancellationToken), ranges);
         }
-        if (opened.Count == 0)
+        if (opened.Length == 0)
             throw new InvalidRequestException("The commit names no dataset; give at least one.");
         return await RunAsync(new StoresWork(opened, acquirer), options, cancellationToken);
     }
@@ -110,7 +116,8 @@ internal sealed partial class Committer(
             _drained?.TrySetResult();
     }
 
-    private async Task<CommitResult> RunAsync(CommitWork work, CommitOptions options, CancellationToken cancellationToken)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<CommitResult> RunAsync(CommitWork work, CommitOptions options, CancellationToken cancellationToken)
     {
         Enter();
         long started = Stopwatch.GetTimestamp();
@@ -118,7 +125,8 @@ internal sealed partial class Committer(
         using Activity? activity = HotpotDiagnostics.Activities.StartActivity("hotpot.commit");
         try
         {
-            CommitResult result = await lifetime.RunAsync(ending => RepeatAsync(work, options, ending), cancellationToken);
+            CommitResult result = await lifetime.RunAsync(
+                (Committer: this, work, options), static (call, ending) => call.Committer.RepeatAsync(call.work, call.options, ending), cancellationToken);
             activity?.SetTag("owners", result.Owners).SetTag("pages", result.Pages).SetTag("attempts", result.Attempts);
             status = HotpotStatus.Ok;
             return result;
@@ -136,7 +144,8 @@ internal sealed partial class Committer(
         }
     }
 
-    private async Task<CommitResult> RepeatAsync(CommitWork work, CommitOptions options, CancellationToken cancellationToken)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<CommitResult> RepeatAsync(CommitWork work, CommitOptions options, CancellationToken cancellationToken)
     {
         foreach (LocalDataset local in work.Datasets)
         {
@@ -146,9 +155,7 @@ internal sealed partial class Committer(
                     $"The commit asks for {options.MinDegree} copies, but dataset '{dataset.Name}' keeps {dataset.Degree}; ask for at most as many.");
         }
         // As it is now: what others in this silo acquire in the meantime is theirs.
-        IGrant[] releasing = options.ReleaseGrants
-            ? [.. work.Datasets.SelectMany(dataset => acquirer.HeldInside(dataset.Description.Id, work.CommittedPages(dataset.Description)))]
-            : [];
+        IGrant[] releasing = options.ReleaseGrants ? HeldInside(work) : [];
         DateTimeOffset deadline = time.GetUtcNow() + options.EffectiveTimeout;
         TimeSpan pause = FirstPause;
         for (int attempt = 1; ; attempt++)
@@ -159,7 +166,7 @@ internal sealed partial class Committer(
             {
                 foreach (IGrant grant in releasing)
                     await grant.DisposeAsync();
-                return committed with { Attempts = attempt };
+                return attempt == 1 ? committed : committed with { Attempts = attempt };
             }
             if (result.Action == CommitAction.Fail)
                 throw result.Error!;
@@ -175,6 +182,9 @@ internal sealed partial class Committer(
         }
     }
 
+    private IGrant[] HeldInside(CommitWork work) =>
+        [.. work.Datasets.SelectMany(dataset => acquirer.HeldInside(dataset.Description.Id, work.CommittedPages(dataset.Description)))];
+
     private sealed record AttemptResult(CommitAction Action, CommitResult? Commit, HotpotException? Error)
     {
         public static AttemptResult Done(CommitResult commit) => new(CommitAction.Proceed, commit, null);
@@ -188,7 +198,8 @@ internal sealed partial class Committer(
     /// <summary>The chunks of one dataset that one node owns: one participant of the transaction.</summary>
     private sealed record Participant(DatasetId Dataset, NodeId Owner, ChunkIndex[] Chunks);
 
-    private async Task<AttemptResult> AttemptAsync(CommitWork work, CommitOptions options, DateTimeOffset deadline, CancellationToken cancellationToken)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<AttemptResult> AttemptAsync(CommitWork work, CommitOptions options, DateTimeOffset deadline, CancellationToken cancellationToken)
     {
         using INodeTransaction transaction = engine.CreateTransaction();
         long bytes;
@@ -197,7 +208,7 @@ internal sealed partial class Committer(
         if (bytes == 0)
             return AttemptResult.Done(new CommitResult
             {
-                Degree = work.Datasets.Min(dataset => MinDegree(dataset, options)), Bytes = 0, Pages = 0, Owners = 0,
+                Degree = MinDegree(work, options), Bytes = 0, Pages = 0, Owners = 0,
             });
 
         TransactionPart[] parts;
@@ -217,7 +228,7 @@ internal sealed partial class Committer(
                 return AttemptResult.Again(CommitAction.Refresh, HotpotStatus.Busy, error.Message);
             }
         }
-        if (parts.FirstOrDefault(part => part.Owner.IsNone) is { Dataset.IsNone: false } waiting)
+        if (parts.FirstOrDefault(static part => part.Owner.IsNone) is { Dataset.IsNone: false } waiting)
             return AttemptResult.Again(
                 CommitAction.Refresh, HotpotStatus.Unreachable,
                 $"Chunk {waiting.Chunk} of dataset {waiting.Dataset} has no owner now because the nodes that hold it are down; start their silos.");
@@ -230,7 +241,7 @@ internal sealed partial class Committer(
         if (request is not null && !IsHere(participants[0].Owner) && !NeedsGrants(work, participants[0]))
             (unstaged, direct) = await StageDirectAsync(transaction, participants[0], request);
         else
-            unstaged = await StageAsync(transaction, participants);
+            unstaged = AfterStage(transaction, participants, await StageAsync(transaction, participants));
         if (unstaged is not null)
             return unstaged;
         CrashPoint.Hit(CrashPoint.AfterStage);
@@ -239,7 +250,7 @@ internal sealed partial class Committer(
             cancellationToken.ThrowIfCancellationRequested();
 
         AttemptOutcome outcome = request is not null
-            ? await CommitSingleAsync(transaction.Id, participants[0], request, deadline, direct)
+            ? await CommitSingleAsync(transaction.Id, participants, request, deadline, direct)
             : await CommitSeveralAsync(work, options, transaction.Id, participants, deadline);
         if (outcome.Failure is { } failure)
             return failure;
@@ -254,7 +265,7 @@ internal sealed partial class Committer(
         {
             Degree = outcome.Degrees.Min(),
             Bytes = bytes,
-            Pages = parts.Sum(part => part.Pages),
+            Pages = parts.Sum(static part => part.Pages),
             Owners = participants.Length,
         });
     }
@@ -262,10 +273,9 @@ internal sealed partial class Committer(
     /// <summary>In the order in which they are prepared.</summary>
     private static Participant[] Participants(TransactionPart[] parts)
     {
-        (DatasetId Dataset, NodeId Owner) first = (parts[0].Dataset, parts[0].Owner);
         // Nearly every commit.
-        if (Array.TrueForAll(parts, part => (part.Dataset, part.Owner) == first))
-            return [new Participant(first.Dataset, first.Owner, Array.ConvertAll(parts, part => part.Chunk))];
+        if (IsOfOne(parts))
+            return [new Participant(parts[0].Dataset, parts[0].Owner, Array.ConvertAll(parts, static part => part.Chunk))];
         return
         [
             .. parts.GroupBy(part => (part.Dataset, part.Owner), part => part.Chunk)
@@ -274,17 +284,37 @@ internal sealed partial class Committer(
         ];
     }
 
-    private static LocalDataset Find(CommitWork work, DatasetId dataset) =>
-        work.Datasets.First(candidate => candidate.Description.Id == dataset);
+    private static bool IsOfOne(TransactionPart[] parts)
+    {
+        foreach (TransactionPart part in parts)
+        {
+            if (part.Dataset != parts[0].Dataset || part.Owner != parts[0].Owner)
+                return false;
+        }
+        return true;
+    }
+
+    private static LocalDataset Find(CommitWork work, DatasetId dataset)
+    {
+        foreach (LocalDataset candidate in work.Datasets)
+        {
+            if (candidate.Description.Id == dataset)
+                return candidate;
+        }
+        throw new UnreachableException($"Dataset {dataset} is not part of the commit.");
+    }
+
+    private static int MinDegree(CommitWork work, CommitOptions options) => work.Datasets.Min(dataset => MinDegree(dataset, options));
 
     private static int MinDegree(LocalDataset dataset, CommitOptions options) =>
         options.MinDegree > 0 ? options.MinDegree : dataset.Description.Degree;
 
-    private async Task<TransactionPart[]> AssignAsync(
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<TransactionPart[]> AssignAsync(
         CommitWork work, CommitOptions options, INodeTransaction transaction, CancellationToken cancellationToken)
     {
         TransactionPart[] parts = transaction.Parts();
-        if (Array.TrueForAll(parts, part => !part.Owner.IsNone))
+        if (Array.TrueForAll(parts, static part => !part.Owner.IsNone))
             return parts;
         var unassigned = parts.Where(part => part.Owner.IsNone).GroupBy(part => part.Dataset, part => part.Chunk).ToArray();
         foreach (IGrouping<DatasetId, ChunkIndex> group in unassigned)

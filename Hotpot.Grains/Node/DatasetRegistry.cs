@@ -57,10 +57,13 @@ internal sealed partial class DatasetRegistry(
         _datasets.TryGetValue(dataset, out LocalDataset? local) ? local : throw DatasetNotFoundException.WithId(dataset);
 
     /// <summary>Makes the dataset usable: open and joined. Cheap when it is.</summary>
-    public async Task<LocalDataset> JoinAsync(DatasetDescription description, CancellationToken cancellationToken)
+    public ValueTask<LocalDataset> JoinAsync(DatasetDescription description, CancellationToken cancellationToken)
     {
         LocalDataset local = Open(description);
-        return Volatile.Read(ref local.JoinedFlag) != 0 ? local : await lifetime.RunAsync(ending => JoinAsync(local, ending), cancellationToken);
+        return Volatile.Read(ref local.JoinedFlag) != 0
+            ? new ValueTask<LocalDataset>(local)
+            : lifetime.RunAsync(
+                (Registry: this, local), static (call, ending) => new ValueTask<LocalDataset>(call.Registry.JoinAsync(call.local, ending)), cancellationToken);
     }
 
     private async Task<LocalDataset> JoinAsync(LocalDataset local, CancellationToken cancellationToken)
@@ -87,10 +90,13 @@ internal sealed partial class DatasetRegistry(
         }
     }
 
-    public async Task<LocalDataset> OpenAsync(DatasetId dataset, CancellationToken cancellationToken)
+    /// <summary>The same by id. An unknown dataset is looked for in the namespace.</summary>
+    public ValueTask<LocalDataset> OpenAsync(DatasetId dataset, CancellationToken cancellationToken) => _datasets.TryGetValue(dataset, out LocalDataset? local)
+        ? JoinAsync(local.Description, cancellationToken)
+        : new ValueTask<LocalDataset>(FindAsync(dataset, cancellationToken));
+
+    private async Task<LocalDataset> FindAsync(DatasetId dataset, CancellationToken cancellationToken)
     {
-        if (_datasets.TryGetValue(dataset, out LocalDataset? local))
-            return await JoinAsync(local.Description, cancellationToken);
         DatasetDescription[] all = await lifetime.RunAsync(
             ending => TransientErrors.RepeatAsync(() => grains.NamespaceGrain().ListAsync(), time, ending), cancellationToken);
         DatasetDescription description = all.FirstOrDefault(candidate => candidate.Id == dataset) ?? throw DatasetNotFoundException.WithId(dataset);

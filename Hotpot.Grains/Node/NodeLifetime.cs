@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Hotpot.Grains.Node;
 
 // When waiting on this node makes no sense any more.
@@ -46,12 +48,18 @@ internal sealed class NodeLifetime
         : "This silo is shutting down and takes no calls any more; make the call on another one.");
 
     /// <summary>Runs what an application waits for; the end of this node is an error to it, not a cancellation that it did not ask for.</summary>
-    public async Task<T> RunAsync<T>(Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken)
+    public ValueTask<T> RunAsync<T>(Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken) =>
+        RunAsync(call, static (call, ending) => new ValueTask<T>(call(ending)), cancellationToken);
+
+    /// <inheritdoc cref="RunAsync{T}(Func{CancellationToken, Task{T}}, CancellationToken)"/>
+    /// <param name="state">What <paramref name="call"/> needs, so that it can be static.</param>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    public async ValueTask<T> RunAsync<TState, T>(TState state, Func<TState, CancellationToken, ValueTask<T>> call, CancellationToken cancellationToken)
     {
         using CancellationTokenSource? either = cancellationToken.CanBeCanceled ? CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, Ending) : null;
         try
         {
-            return await call(either?.Token ?? Ending);
+            return await call(state, either?.Token ?? Ending);
         }
         catch (OperationCanceledException) when (Ending.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {

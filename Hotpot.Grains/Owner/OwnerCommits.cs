@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Hotpot.Grains.Acquire;
 using Hotpot.Grains.Node;
 
@@ -10,7 +11,8 @@ namespace Hotpot.Grains.Owner;
 internal sealed class OwnerCommits(INodeEngine engine, DatasetRegistry datasets)
 {
     /// <inheritdoc cref="IOwnerGrain.PrepareAsync"/>
-    public async Task<PhaseResult> PrepareAsync(DatasetId dataset, PrepareRequest request)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    public async ValueTask<PhaseResult> PrepareAsync(DatasetId dataset, PrepareRequest request)
     {
         OwnedGrants grants = datasets.Get(dataset).Owned;
         if (await grants.BeginCommitAsync(request.Transaction, request.Chunks, request.Ranges, request.GrantTimeout) is { } refusal)
@@ -25,7 +27,8 @@ internal sealed class OwnerCommits(INodeEngine engine, DatasetRegistry datasets)
     }
 
     /// <inheritdoc cref="IOwnerGrain.CommitAsync"/>
-    public async Task<PhaseResult> CommitAsync(DatasetId dataset, PrepareRequest request)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    public async ValueTask<PhaseResult> CommitAsync(DatasetId dataset, PrepareRequest request)
     {
         PhaseResult prepared = await PrepareAsync(dataset, request);
         if (!prepared.IsOk)
@@ -35,11 +38,13 @@ internal sealed class OwnerCommits(INodeEngine engine, DatasetRegistry datasets)
     }
 
     /// <inheritdoc cref="IOwnerGrain.CommitPreparedAsync"/>
-    public async Task<PhaseResult> CommitPreparedAsync(DatasetId dataset, TransactionId transaction) =>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    public async ValueTask<PhaseResult> CommitPreparedAsync(DatasetId dataset, TransactionId transaction) =>
         Ended(dataset, transaction, ToResult(await engine.CommitAsync(transaction, dataset), "Committing", transaction));
 
     /// <inheritdoc cref="IOwnerGrain.AbortAsync"/>
-    public async Task<PhaseResult> AbortAsync(DatasetId dataset, TransactionId transaction) =>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    public async ValueTask<PhaseResult> AbortAsync(DatasetId dataset, TransactionId transaction) =>
         Ended(dataset, transaction, ToResult(await engine.AbortAsync(transaction, dataset), "Aborting", transaction));
 
     /// <summary>What has ended stands in no grant's way any more.</summary>

@@ -28,13 +28,13 @@ internal sealed class OwnerGrain : Grain, IOwnerGrain
             throw new NodeUnavailableException($"Node {node} was looked for on node {engine.Identity.Node}; try again when the membership has settled.");
     }
 
-    public Task<PhaseResult> PrepareAsync(PrepareRequest request) => _commits.PrepareAsync(_dataset, request);
+    public Task<PhaseResult> PrepareAsync(PrepareRequest request) => _commits.PrepareAsync(_dataset, request).AsTask();
 
-    public Task<PhaseResult> CommitAsync(PrepareRequest request) => _commits.CommitAsync(_dataset, request);
+    public Task<PhaseResult> CommitAsync(PrepareRequest request) => _commits.CommitAsync(_dataset, request).AsTask();
 
-    public Task<PhaseResult> CommitPreparedAsync(TransactionId transaction) => _commits.CommitPreparedAsync(_dataset, transaction);
+    public Task<PhaseResult> CommitPreparedAsync(TransactionId transaction) => _commits.CommitPreparedAsync(_dataset, transaction).AsTask();
 
-    public Task<PhaseResult> AbortAsync(TransactionId transaction) => _commits.AbortAsync(_dataset, transaction);
+    public Task<PhaseResult> AbortAsync(TransactionId transaction) => _commits.AbortAsync(_dataset, transaction).AsTask();
 
     public async Task<OutcomeReport> GetOutcomeAsync(TransactionId transaction, ChunkIndex chunk)
     {

@@ -28,9 +28,10 @@ public sealed unsafe partial class Engine
     }
 
     /// <summary>The pages that a transaction changes on this node as their owner, ascending, neighbours in one; none when it is not known here (any more).</summary>
-    public unsafe ByteRange[] StagedPages(TransactionId transaction, DatasetId dataset) => NativeList.Read<ByteRange, ByteRange>(
-        (first, count) => OwnerInterop.Pages(_handle, HpTransactionId.From(transaction), dataset.Value, first, count),
-        range => range,
+    public unsafe ByteRange[] StagedPages(TransactionId transaction, DatasetId dataset) => NativeList.Read<(EngineHandle Engine, TransactionId Transaction, DatasetId Dataset), ByteRange, ByteRange>(
+        (_handle, transaction, dataset),
+        static (of, first, count) => OwnerInterop.Pages(of.Engine, HpTransactionId.From(of.Transaction), of.Dataset.Value, first, count),
+        static range => range,
         $"The pages of transaction {transaction} could not be listed");
 
     /// <summary>

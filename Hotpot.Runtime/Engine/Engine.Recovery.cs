@@ -6,21 +6,24 @@ namespace Hotpot.Runtime;
 public sealed unsafe partial class Engine
 {
     /// <summary>The states of all chunks of the dataset that this node holds.</summary>
-    public ChunkState[] ChunkStates(DatasetId dataset) => NativeList.Read<HpChunkState, ChunkState>(
-        (first, count) => RecoveryInterop.ChunkStates(_handle, dataset.Value, first, count),
-        state => state.ToManaged(),
+    public ChunkState[] ChunkStates(DatasetId dataset) => NativeList.Read<(EngineHandle Engine, DatasetId Dataset), HpChunkState, ChunkState>(
+        (_handle, dataset),
+        static (of, first, count) => RecoveryInterop.ChunkStates(of.Engine, of.Dataset.Value, first, count),
+        static state => state.ToManaged(),
         $"The chunks of dataset {dataset} could not be listed");
 
     /// <summary>Who used the chunks of the dataset that this node owns since the last call. One caller at a time.</summary>
-    public ChunkUse[] TakeUsage(DatasetId dataset) => NativeList.Read<HpChunkUse, ChunkUse>(
-        (first, count) => RecoveryInterop.ChunkUsage(_handle, dataset.Value, first, count),
-        use => use.ToManaged(),
+    public ChunkUse[] TakeUsage(DatasetId dataset) => NativeList.Read<(EngineHandle Engine, DatasetId Dataset), HpChunkUse, ChunkUse>(
+        (_handle, dataset),
+        static (of, first, count) => RecoveryInterop.ChunkUsage(of.Engine, of.Dataset.Value, first, count),
+        static use => use.ToManaged(),
         $"The uses of dataset {dataset} could not be listed");
 
     /// <summary>All participants of all transactions that are prepared and undecided on this node.</summary>
-    public TransactionParticipant[] Pending() => NativeList.Read<HpTransactionParticipant, TransactionParticipant>(
-        (first, count) => RecoveryInterop.Pending(_handle, first, count),
-        participant => participant.ToManaged(),
+    public TransactionParticipant[] Pending() => NativeList.Read<EngineHandle, HpTransactionParticipant, TransactionParticipant>(
+        _handle,
+        static (engine, first, count) => RecoveryInterop.Pending(engine, first, count),
+        static participant => participant.ToManaged(),
         "The pending transactions could not be listed");
 
     /// <summary>

@@ -61,32 +61,34 @@ public sealed unsafe class Transaction : IDisposable
     }
 
     /// <summary>The chunks it changes, in the order of dataset and chunk, with their owners by this node's present map.</summary>
-    public TransactionPart[] Parts() => NativeList.Read<HpTransactionPart, TransactionPart>(
-        (first, count) => TransactionInterop.Parts(_engine.Handle, _handle, first, count),
-        part => part.ToManaged(),
+    public TransactionPart[] Parts() => NativeList.Read<Transaction, HpTransactionPart, TransactionPart>(
+        this,
+        static (transaction, first, count) => TransactionInterop.Parts(transaction._engine.Handle, transaction._handle, first, count),
+        static part => part.ToManaged(),
         "The parts of the transaction could not be listed");
 
     /// <summary>
     /// Sends the parts of the dataset that <paramref name="owner"/> owns to that owner, which keeps them until prepare or
     /// abort, or until this node's incarnation dies. Staging twice replaces.
     /// </summary>
-    public ValueTask<Completion> StageAsync(DatasetId dataset, NodeId owner)
-    {
-        PendingOperation? operation = _engine.Rent();
-        if (operation is null)
-            return Engine.Closed();
-        ValueTask<Completion> task = operation.Task;
-        HpError error = default;
-        HpCompletion now;
-        int status = TransactionInterop.Stage(_engine.Handle, _handle, dataset.Value, owner.Value, operation.Token, &now, &error);
-        return _engine.Started(operation, task, status, status == (int)HotpotStatus.Ok ? null : error.Text(), now);
-    }
+    public ValueTask<Completion> StageAsync(DatasetId dataset, NodeId owner) => StartAsync(
+        (Dataset: dataset.Value, Owner: owner.Value),
+        static (transaction, to, token, now, error) =>
+            TransactionInterop.Stage(transaction._engine.Handle, transaction._handle, to.Dataset, to.Owner, token, now, error));
 
     /// <summary>
     /// The same, and where no grant can be in the way the owner also prepares and commits. <see cref="Completion.Value"/> is 1 when it did or tried to: then status and
     /// degree are those of the commit, and PeerLost says that the outcome is to be asked for. It is 0 when the record is only kept.
     /// </summary>
-    public ValueTask<Completion> CommitAtAsync(DatasetId dataset, NodeId owner, bool failOnConflict, int minimumDegree, TimeSpan timeout)
+    public ValueTask<Completion> CommitAtAsync(DatasetId dataset, NodeId owner, bool failOnConflict, int minimumDegree, TimeSpan timeout) => StartAsync(
+        (Dataset: dataset.Value, Owner: owner.Value, Flags: failOnConflict ? OwnerInterop.PrepareFailOnConflict : 0,
+            MinimumDegree: checked((uint)minimumDegree), TimeoutMs: Engine.Milliseconds(timeout)),
+        static (transaction, to, token, now, error) => TransactionInterop.CommitAt(
+            transaction._engine.Handle, transaction._handle, to.Dataset, to.Owner, to.Flags, to.MinimumDegree, to.TimeoutMs, token, now, error));
+
+    private delegate int Start<TArguments>(Transaction transaction, TArguments arguments, ulong token, HpCompletion* now, HpError* error);
+
+    private ValueTask<Completion> StartAsync<TArguments>(TArguments arguments, Start<TArguments> start)
     {
         PendingOperation? operation = _engine.Rent();
         if (operation is null)
@@ -94,9 +96,7 @@ public sealed unsafe class Transaction : IDisposable
         ValueTask<Completion> task = operation.Task;
         HpError error = default;
         HpCompletion now;
-        int status = TransactionInterop.CommitAt(
-            _engine.Handle, _handle, dataset.Value, owner.Value, failOnConflict ? OwnerInterop.PrepareFailOnConflict : 0, checked((uint)minimumDegree),
-            Engine.Milliseconds(timeout), operation.Token, &now, &error);
+        int status = start(this, arguments, operation.Token, &now, &error);
         return _engine.Started(operation, task, status, status == (int)HotpotStatus.Ok ? null : error.Text(), now);
     }
 

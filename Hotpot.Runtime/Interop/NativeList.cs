@@ -6,30 +6,39 @@ namespace Hotpot.Runtime.Interop;
 /// </summary>
 internal static unsafe class NativeList
 {
-    // Most transactions touch fewer chunks than this, so one call is enough for them.
-    private const uint FirstRoom = 16;
+    // Most transactions touch fewer chunks than this, so one call is enough for them, and nothing but the result is allocated.
+    private const int FirstRoom = 16;
 
-    public delegate int Fill<T>(T* first, uint* count)
+    public delegate int Fill<TState, T>(TState state, T* first, uint* count)
         where T : unmanaged;
 
-    public static TManaged[] Read<TNative, TManaged>(Fill<TNative> fill, Converter<TNative, TManaged> convert, string what)
+    /// <param name="state">What <paramref name="fill"/> needs, so that it can be static.</param>
+    public static TManaged[] Read<TState, TNative, TManaged>(TState state, Fill<TState, TNative> fill, Converter<TNative, TManaged> convert, string what)
         where TNative : unmanaged
     {
+        TNative* few = stackalloc TNative[FirstRoom];
         uint room = FirstRoom;
-        while (true)
+        uint count = room;
+        int status = fill(state, few, &count);
+        if (status == (int)HotpotStatus.Ok)
+            return Convert(new ReadOnlySpan<TNative>(few, (int)count), convert);
+        TNative[] many = [];
+        while (status == (int)HotpotStatus.Limit && count > room)
         {
-            TNative[] native = new TNative[room];
-            uint count = room;
-            int status;
-            fixed (TNative* first = native)
-                status = fill(first, &count);
-            if (status == (int)HotpotStatus.Limit && count > room)
-            {
-                room = count;
-                continue;
-            }
-            NativeStatus.Check(status, what);
-            return Array.ConvertAll(native[..(int)count], convert);
+            room = count;
+            many = new TNative[room];
+            fixed (TNative* first = many)
+                status = fill(state, first, &count);
         }
+        NativeStatus.Check(status, what);
+        return Convert<TNative, TManaged>(many.AsSpan(0, (int)count), convert);
+    }
+
+    private static TManaged[] Convert<TNative, TManaged>(ReadOnlySpan<TNative> list, Converter<TNative, TManaged> convert)
+    {
+        TManaged[] managed = new TManaged[list.Length];
+        for (int i = 0; i < managed.Length; i++)
+            managed[i] = convert(list[i]);
+        return managed;
     }
 }

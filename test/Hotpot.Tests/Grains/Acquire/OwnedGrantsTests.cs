@@ -76,7 +76,7 @@ public sealed partial class OwnedGrantsTests
     }
 
     private Task<PhaseResult?> BeginAsync(INodeTransaction transaction, TimeSpan timeout) =>
-        _owned.BeginCommitAsync(transaction.Id, [Graph.RangeOf(new ChunkIndex(0))], [], timeout);
+        _owned.BeginCommitAsync(transaction.Id, [Graph.RangeOf(new ChunkIndex(0))], [], timeout).AsTask();
 
     /// <summary>The holder's release was lost: it says that nobody uses the pages when it is asked again.</summary>
     [Fact]

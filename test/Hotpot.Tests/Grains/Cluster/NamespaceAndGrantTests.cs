@@ -80,6 +80,25 @@ public sealed class NamespaceAndGrantTests
         await (await waiting.WaitAsync(Long)).DisposeAsync();
     }
 
+    /// <summary>The owner looks at the ranges of both, although the commit node believes that it holds them.</summary>
+    [Fact]
+    public async Task ADatasetThatACommitNamesTwiceIsCheckedTwice()
+    {
+        await using HotpotCluster cluster = await HotpotCluster.StartAsync(A, B);
+        DatasetDescription dataset = await cluster.CreateAsync("graph", degree: 2, mode: SharingMode.SingleWriter);
+        ByteRange second = new(4096, 4096);
+        await using IGrant first = await Acquirer(cluster, A).AcquireAsync(dataset, FirstPage, AcquireMode.Exclusive, Long, default);
+        await using IGrant other = await Acquirer(cluster, A).AcquireAsync(dataset, second, AcquireMode.Exclusive, Long, default);
+        await cluster.Committer(A).WriteAsync(dataset, 0, new byte[] { 1 }, Options, default);
+        GrantHolder holder = new() { Node = A, Incarnation = cluster.Engine(A).Identity.Incarnation };
+        Assert.True(await cluster.Grains.OwnerGrain(dataset.Id, A).ReleaseAsync(holder, FirstPage, ulong.MaxValue));
+
+        cluster.Engine(A).Store(dataset.Id, 0, [2]);
+        cluster.Engine(A).Store(dataset.Id, second.Offset, [2]);
+        await Assert.ThrowsAsync<NotAcquiredException>(
+            () => cluster.Committer(A).CommitAsync([new(dataset, [FirstPage]), new(dataset, [second])], Options, default));
+    }
+
     [Fact]
     public async Task ASingleWriterCommitsOnlyWhatItHolds()
     {
