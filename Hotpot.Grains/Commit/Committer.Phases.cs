@@ -71,8 +71,8 @@ internal sealed partial class Committer
         };
     }
 
-    /// <summary>The declared ranges as far as they lie in the owner's chunks.</summary>
-    private static ByteRange[] Inside(ByteRange[] declared, ByteRange[] chunks)
+    /// <summary>The declared ranges, in whichever order they were, as far as they lie in the owner's chunks: ascending, without overlap.</summary>
+    internal static ByteRange[] Inside(ByteRange[] declared, ByteRange[] chunks)
     {
         List<ByteRange> inside = new(declared.Length);
         foreach (ByteRange range in declared)
@@ -83,7 +83,13 @@ internal sealed partial class Committer
                     inside.Add(chunk.Intersect(range));
             }
         }
-        return [.. inside];
+        if (inside.Count < 2)
+            return [.. inside];
+        inside.Sort(static (left, right) => left.Offset.CompareTo(right.Offset));
+        List<ByteRange> merged = [];
+        foreach (ByteRange range in inside)
+            merged.AddMerged(range);
+        return [.. merged];
     }
 
     private bool IsHere(NodeId node) => node == engine.Identity.Node;

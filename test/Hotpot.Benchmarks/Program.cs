@@ -7,6 +7,7 @@ using BenchmarkDotNet.Reports;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using Hotpot.Benchmarks;
+using Hotpot.Silo;
 
 // What loads, stores and commits allocate, against the bound of each benchmark ([BytesAtMost]).
 //
@@ -14,6 +15,13 @@ using Hotpot.Benchmarks;
 // not on the pump's thread. What silos do on their own (health checks, membership) is counted too; many operations go into one measurement so that it does not show.
 //
 // Output: BenchmarkDotNet's, then a line for each bound, then "N passed, N failed". Exit code 1 when a bound did not hold.
+
+string host = HotpotClustering.HostName;
+if (host != "Embedded")
+{
+    await Console.Error.WriteLineAsync("hotpot: three silos in one process need the embedded actor host; build the benchmarks without ActorHost=Orleans.");
+    return 2;
+}
 
 var artifacts = Directory.CreateTempSubdirectory("hotpot-benchmarks-");
 try

@@ -85,6 +85,7 @@ public sealed class ScriptTests : IDisposable
         var log = Write("log", "load, run 1 of at most 3\npassed load: a: ahead 0.90, at least 0.45\nFAILED miss: b (free, tcp): ahead 0.10, at least 0.20\n1 passed, 1 failed\n");
 
         Assert.Equal("1 1 0 [guard: miss: b (free, tcp): ahead 0.10, at least 0.20]", await CountAsync($"count_bounds guard 1 '{log}' 1"));
+        Assert.Equal("7 1 0 [allocations: passed what it ran and then crashed (SIGSEGV)]", await CountAsync($"count_bounds allocations 139 '{Write("crash", "7 passed, 0 failed\n")}' 1"));
         Assert.Equal("0 1 0 [guard: left no result and was stopped after its time limit]", await CountAsync($"count_bounds guard 124 '{Write("cut", "load, run 1")}' 1"));
     }
 
