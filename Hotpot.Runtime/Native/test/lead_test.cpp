@@ -1,5 +1,6 @@
 // Callers that wait for their completions in place: one leads, the others get theirs by the queue, and each gets it exactly once.
 #include <atomic>
+#include <fstream>
 #include <mutex>
 
 #include "cluster.h"
@@ -53,6 +54,19 @@ class Queue {
   std::map<uint64_t, hp_completion> arrived_;  // guarded by mutex_
   std::thread thread_;
 };
+
+// How often each engine thread of this process went to sleep until now.
+std::map<std::string, uint64_t> Sleeps() {
+  std::map<std::string, uint64_t> sleeps;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream comm(task.path() / "comm"), status(task.path() / "status");
+    std::string name, line;
+    if (!std::getline(comm, name) || name != "hotpot-engine") continue;
+    while (std::getline(status, line))
+      if (line.starts_with("voluntary_ctxt_switches:")) sleeps[task.path().filename()] = std::stoull(line.substr(line.find(':') + 1));
+  }
+  return sleeps;
+}
 
 class LeadTest : public ::testing::TestWithParam<hp_medium> {};
 
@@ -117,6 +131,33 @@ TEST_P(LeadTest, ACallThatTakesLongGoesToTheQueue) {
   EXPECT_EQ(first.Commit(c[0]), HP_OK);
   EXPECT_EQ(c[0].Wait(token).status, HP_OK);
   EXPECT_EQ(second.Commit(c[0]), HP_OK);
+}
+
+// Each commit leaves something that the next one takes along. It must not wake the owner's engine thread to watch over that, commit by commit.
+TEST(Lead, ACommitDoesNotWakeTheEngineThread) {
+  Cluster c(3);
+  c.Assign(0, {0, 1, 2});
+  auto commit = [&](uint64_t value) {
+    Tx tx(c[0]);
+    ASSERT_EQ(tx.Write(0, &value, sizeof value), HP_OK);
+    ASSERT_EQ(tx.Stage(c[0].id()), HP_OK);
+    for (bool prepare : {true, false}) {
+      hp_completion now{};
+      uint64_t token = c[0].NextToken();
+      ASSERT_EQ(prepare ? hp_owner_prepare(c[0].engine(), tx.id(), kDataset, 0, 3, 2000, token, &now) : hp_owner_commit(c[0].engine(), tx.id(), kDataset, token, &now),
+                HP_OK);
+      ASSERT_EQ(c[0].Wait(token, now).status, HP_OK);
+    }
+  };
+  constexpr uint64_t kCommits = 1000;
+  for (uint64_t i = 0; i < kCommits / 10; i++) commit(i);
+  const auto before = Sleeps();
+  const auto started = std::chrono::steady_clock::now();
+  for (uint64_t i = 0; i < kCommits; i++) commit(i);
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started);
+  uint64_t least = ~uint64_t{0};  // the owner's; a replica's sleeps once for each commit and more
+  for (const auto& [thread, sleeps] : Sleeps()) least = std::min(least, sleeps - before.at(thread));
+  EXPECT_LT(least, kCommits / 4 + static_cast<uint64_t>(took.count()));  // it looks every 2 ms
 }
 
 INSTANTIATE_TEST_SUITE_P(Media, LeadTest, ::testing::Values(HP_MEDIUM_PMEM, HP_MEDIUM_FILE), [](const auto& tested) { return tested.param == HP_MEDIUM_PMEM ? "pmem" : "file"; });

@@ -327,6 +327,7 @@ class Engine final : public FabricEvents {
   void DrainFaults();
   void Tick(TimePoint now);
   bool Waiting() const;
+  void WatchTime();
   void Kick();
   void Complete(uint64_t token, hp_status status, uint32_t degree = 0, uint64_t value = 0);
   void CrashPoint(const char* name) const;
@@ -592,7 +593,8 @@ class Engine final : public FabricEvents {
   std::vector<PageIndex> private_scratch_;
   hp_stats stats_{};
   bool stopping_ = false;
-  bool long_sleep_ = false;  // the engine thread sleeps without a near deadline
+  bool long_sleep_ = false;    // the engine thread sleeps without a near deadline
+  bool left_waiting_ = false;  // a turn of somebody else's left something that waits for time to pass, since the engine thread looked last
   Lsn durable_seen_;  // what CheckDurable last acted on
   TimePoint last_tick_;
 

@@ -60,11 +60,7 @@ void Engine::LeadOnce(std::unique_lock<std::mutex>& turn, TimePoint until) {
     Pump();
     return;
   }
-  // What waits for time to pass is the engine thread's.
-  if (long_sleep_ && Waiting()) {
-    long_sleep_ = false;
-    Kick();
-  }
+  WatchTime();
   if (std::exchange(wanted_came_, false)) progress_.notify_all();
   auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Now()).count() + 1;
   int timeout = static_cast<int>(left);

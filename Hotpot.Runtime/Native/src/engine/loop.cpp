@@ -117,7 +117,8 @@ void Engine::Loop() {
       tell = std::exchange(wanted_came_, false);
       // What the round left undone, and what came in since, its descriptor tells of: it is readable as long as there is something to read.
       if (!polls && !Unseen() && fabric_->Arm()) {
-        long_sleep_ = !Waiting();
+        // What a turn left behind the next one mostly takes along, as commits do one after the other; so who sleeps short goes on with that for as long as turns leave something.
+        long_sleep_ = !Waiting() && !std::exchange(left_waiting_, false);
         timeout = long_sleep_ ? 100 : 2;
         int wanted = fabric_->NextTimeoutMs();
         if (wanted >= 0) timeout = std::min(timeout, wanted);
@@ -185,10 +186,18 @@ void Engine::LeaveTurn() {
   bool armed = Settled() && fabric_->Arm();
   for (int round = 0; round < 64 && !armed; round++) armed = !Pump() && fabric_->Arm();
   if (std::exchange(wanted_came_, false)) progress_.notify_all();
-  if (!armed || (long_sleep_ && Waiting())) {
+  WatchTime();
+  if (!armed) {
     long_sleep_ = false;
     Kick();
   }
+}
+
+// What waits for time to pass is the engine thread's.
+void Engine::WatchTime() {
+  if (!Waiting()) return;
+  left_waiting_ = true;
+  if (std::exchange(long_sleep_, false)) Kick();
 }
 
 void Engine::DrainFaults() {
