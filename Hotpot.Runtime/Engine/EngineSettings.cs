@@ -23,7 +23,7 @@ public sealed record EngineSettings
     /// <summary>"ip:port" for the data path; port 0 takes any.</summary>
     public required string BindAddress { get; init; }
 
-    /// <summary>UCX transports (the value of UCX_TLS); null leaves the choice to UCX.</summary>
+    /// <summary>Transports, in the form of UCX_TLS; null = shared memory or RDMA where there is, else TCP.</summary>
     public string? Transports { get; init; }
 
     /// <summary>What every node of the cluster proves to know: 16 to 64 bytes.</summary>

@@ -22,7 +22,7 @@ public sealed class HotpotOptions
     /// <summary>A file with the cluster key; white space around it is not part of it.</summary>
     public string? ClusterKeyFile { get; set; }
 
-    /// <summary>UCX transports (UCX_TLS); empty leaves the choice to UCX.</summary>
+    /// <summary>Transports, in the form of UCX_TLS; empty = shared memory or RDMA where there is, else TCP.</summary>
     public string? Transports { get; set; }
 
     /// <summary>

@@ -89,7 +89,7 @@ typedef struct hp_config {
   uint32_t flags;
   const char *data_dir;
   const char *bind_address;   /* "ip:port", port 0 = any */
-  const char *transports;     /* as UCX_TLS; "tcp" = our own authenticated stream; NULL = shared memory or RDMA where there is, else the stream */
+  const char *transports;     /* as UCX_TLS; "shm" = our own rings, "tcp" = our own authenticated stream; NULL = shared memory or RDMA where there is, else the stream */
   const char *crash_at;       /* test facility: the process kills itself (SIGKILL) at this named point; NULL = never */
   const uint8_t *cluster_key; /* 16..64 bytes */
   uint32_t cluster_key_bytes;

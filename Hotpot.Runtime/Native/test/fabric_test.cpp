@@ -22,9 +22,9 @@ namespace {
 // Not a test: the program of a ChildNode, kept out of ordinary runs by its name.
 TEST(FabricChild, DISABLED_SendsEverythingBack) { ChildNode::Run(); }
 
-// Every way a message can travel on one machine: our stream (tcp), UCX over each transport, and the default.
+// Every way a message can travel on one machine: our stream (tcp) and rings (shm), UCX over each transport, and the default.
 class FabricOver : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Transports, FabricOver, testing::Values("tcp", "posix", "sysv", "ucx_tcp", ""),
+INSTANTIATE_TEST_SUITE_P(Transports, FabricOver, testing::Values("tcp", "shm", "posix", "sysv", "ucx_tcp", ""),
                          [](const testing::TestParamInfo<const char*>& transport) {
                            return *transport.param == '\0' ? std::string("default") : std::string(transport.param);
                          });

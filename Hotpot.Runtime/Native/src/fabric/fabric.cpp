@@ -6,7 +6,8 @@
 //
 // Scheme. Each node listens on one TCP address. Of two nodes the one with the lower id dials, so there is one link for
 // each pair. On that connection both prove themselves (handshake.h) and agree on how messages travel from then on:
-//   shared  both are on one host: a UCX worker for this link alone, restricted to shared memory (ucx_lane.h);
+//   ring    both are on one host: a ring in shared memory for each direction (ring_lane.h);
+//   shared  the same, and both were told to use UCX's shared memory: a UCX worker for this link alone (ucx_lane.h);
 //   net     both were told to use a UCX network transport, or both have RDMA devices: a UCX worker for this link alone;
 //   stream  otherwise: the connection itself, framed (frame_stream.h).
 // The connection stays open in every case: its end is the peer's death, noticed at once.
@@ -53,6 +54,7 @@
 #include <utility>
 
 #include "fabric/link.h"
+#include "fabric/ring_lane.h"
 #include "fabric/ucx_context.h"
 #include "fabric/ucx_lane.h"
 
@@ -177,6 +179,7 @@ class FabricImpl final : public Fabric, private LinkOwner {
   void Dial(Peer& peer, Clock::time_point now);
   void AddLink(int fd, NodeId called, uint32_t lanes);
   int AcceptAll();
+  bool SocketsDue();
   int PollSockets();
   int PollLanes();
   int RunTimers();
@@ -208,6 +211,7 @@ class FabricImpl final : public Fabric, private LinkOwner {
   std::deque<Loopback> loopback_;
   std::vector<epoll_event> told_;  // by the caller for the next PollSockets, or by the kernel
   bool was_told_ = false;          // by the caller
+  uint32_t passed_over_ = 0;       // calls of SocketsDue
   uint64_t next_tag_ = kFirstLinkTag;
   size_t dead_links_ = 0;
   Clock::time_point accept_again_{};  // not before, after the process ran out of descriptors
@@ -236,6 +240,7 @@ Status FabricImpl::Open(const FabricConfig& config) {
       TransportChoice::Parse(config.transports.empty() && environment != nullptr ? environment : config.transports);
   const std::string bind_ip = config.bind_address.substr(0, config.bind_address.rfind(':'));
   if (choice.stream) offered_ |= wire::kLaneStream;
+  if (choice.ring) offered_ |= wire::kLaneRing;
   if (!choice.shared.empty()) {
     if (Status status = UcxContext::Create(choice.shared, bind_ip, false, &shared_); status.ok()) {
       offered_ |= wire::kLaneShared;
@@ -346,7 +351,7 @@ int FabricImpl::Progress() {
   int done = DeliverLoopback();
   done += DeliverNotices();
   done += PollLanes();
-  done += PollSockets();
+  if (SocketsDue()) done += PollSockets();
   done += RunTimers();
   BuryLinks();
   done += DeliverNotices();
@@ -427,11 +432,19 @@ int FabricImpl::PollLanes() {
       if (lane == nullptr) break;
       const unsigned events = lane->Progress();
       done += static_cast<int>(events);
-      const bool sending = lanes_[i].link->lane() != nullptr && lane->unsent_bytes() > 0;
+      const bool sending = lanes_[i].link->lane() != nullptr && lane->sends_piecewise() && lane->unsent_bytes() > 0;
       if (!sending && (events == 0 || call >= kCallsToReceive)) break;
     }
   }
   return done;
+}
+
+// Where lanes carry the messages the sockets tell of strangers and of deaths only, and asking the kernel every time would cost as much as the rest. Who is woken
+// by a socket comes back until it is asked.
+bool FabricImpl::SocketsDue() {
+  constexpr uint32_t kEvery = 16;
+  if (was_told_ || ++passed_over_ % kEvery == 0) return true;
+  return std::any_of(links_.begin(), links_.end(), [](const auto& link) { return link->state() != Link::State::kUp || link->lane() == nullptr; });
 }
 
 int FabricImpl::PollSockets() {
@@ -566,9 +579,9 @@ std::optional<wire::RefusalCode> FabricImpl::Admit(Link& link) {
 }
 
 Status FabricImpl::CreateLane(Link& link, uint32_t kind, std::unique_ptr<Lane>* out) {
-  // Both are there: only what OfferedLanes named can have been chosen.
-  const UcxContext& context = kind == wire::kLaneShared ? *shared_ : *net_;
-  Status status = UcxLane::Create(context, link.TokenOut(), link.TokenIn(), link.lane_events(), out);
+  // The contexts are there: only what OfferedLanes named can have been chosen.
+  Status status = kind == wire::kLaneRing ? RingLane::Create(link.TokenOut(), link.TokenIn(), link.lane_events(), out)
+                                          : UcxLane::Create(kind == wire::kLaneShared ? *shared_ : *net_, link.TokenOut(), link.TokenIn(), link.lane_events(), out);
   if (!status.ok()) return status;
   epoll_event event{};
   event.events = EPOLLIN;

@@ -1,26 +1,11 @@
 #include "fabric/frame_stream.h"
 
-#include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstring>
 
 namespace hotpot {
 
-FrameStream::FrameStream(int fd) : fd_(fd), buffer_(std::make_unique_for_overwrite<std::byte[]>(kBufferBytes)) {}
-
-FrameStream::~FrameStream() { Close(); }
-
-void FrameStream::Close() {
-  if (fd_ < 0) return;
-  // Between fork and exec a child of the host process holds a copy of the descriptor, and close alone would leave the
-  // connection open. It fails only where there is no connection any more.
-  (void)shutdown(fd_, SHUT_RDWR);
-  close(fd_);
-  fd_ = -1;
-}
+FrameStream::FrameStream(ByteChannel& channel) : channel_(channel), buffer_(std::make_unique_for_overwrite<std::byte[]>(kBufferBytes)) {}
 
 FrameStream::Result FrameStream::Fail(Result result, std::string error) {
   error_ = std::move(error);
@@ -37,7 +22,7 @@ void FrameStream::Release() {
 FrameStream::Result FrameStream::Receive(std::byte* to, size_t room, size_t* bytes) {
   if (emptied_) return Result::kIdle;
   for (;;) {
-    const ssize_t got = recv(fd_, to, room, MSG_DONTWAIT);
+    const ssize_t got = channel_.Receive(to, room);
     if (got > 0) {
       *bytes = static_cast<size_t>(got);
       emptied_ = *bytes < room;
@@ -133,7 +118,7 @@ FrameStream::Result FrameStream::Flush(uint64_t* sent) {
       const size_t skipped = std::min(skip, bytes);
       skip -= skipped;
       if (bytes > skipped) {
-        // sendmsg does not write through the pointer; iovec has no const form.
+        // Nobody writes through the pointer; iovec has no const form.
         pieces[count++] = {const_cast<std::byte*>(static_cast<const std::byte*>(from)) + skipped, bytes - skipped};
       }
     };
@@ -143,10 +128,7 @@ FrameStream::Result FrameStream::Flush(uint64_t* sent) {
       add(frame.body.data(), frame.body.size());
       add(kPadding, wire::Padded(frame.body.size()) - frame.body.size());
     }
-    msghdr message{};
-    message.msg_iov = pieces;
-    message.msg_iovlen = count;
-    const ssize_t done = sendmsg(fd_, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const ssize_t done = channel_.Send({pieces, count});
     if (done < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK) return Result::kIdle;

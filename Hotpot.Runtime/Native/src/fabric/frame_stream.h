@@ -1,18 +1,19 @@
-// Frames over one non-blocking TCP connection: cutting the incoming bytes into frames, and a queue of outgoing ones.
+// Frames over one byte channel, a connection or a ring: cutting the incoming bytes into frames, and a queue of outgoing ones.
 //
 // It trusts nothing it reads: a length is compared with the caller's bound before a byte is allocated for it, an
 // unknown kind or a sequence number out of turn ends the connection. Small frames are handed out in place, in the
-// receive buffer; a frame that does not fit there gets memory of its own, into which the kernel copies directly.
+// receive buffer; a frame that does not fit there gets memory of its own, into which the channel copies directly.
 //
-// Readiness. One receive brings in many frames, and the descriptor does not tell of those that are here already. So who
+// Readiness. One receive brings in many frames, and the channel does not tell of those that are here already. So who
 // stops reading before kIdle must first take what the buffer holds (From::kBuffer); after that, what is left is in the
-// kernel, and the descriptor is readable as long as anything is. A receive that brought less than there was room for has
-// emptied the connection; the next one would only hear so, and is not made before the descriptor has told of more.
+// channel, which is readable as long as anything is. A receive that brought less than there was room for has
+// emptied the channel; the next one would only hear so, and is not made before the channel has told of more.
 #pragma once
 #include <deque>
 #include <memory>
 #include <string>
 
+#include "fabric/byte_channel.h"
 #include "fabric/wire.h"
 
 namespace hotpot {
@@ -22,32 +23,28 @@ class FrameStream {
   enum class Result {
     kFrame,      // *header and *body are set; body is valid until the next call
     kIdle,       // nothing complete has arrived
-    kClosed,     // end of stream or an error of the connection; error() says which
+    kClosed,     // the channel's end or an error of it; error() says which
     kMalformed,  // what arrived is not a frame we accept; error() says why
   };
 
-  explicit FrameStream(int fd);  // takes the descriptor
-  ~FrameStream();
+  explicit FrameStream(ByteChannel& channel);
   FrameStream(const FrameStream&) = delete;
   FrameStream& operator=(const FrameStream&) = delete;
 
-  int fd() const { return fd_; }  // -1 when closed
-  // Ends the connection. The frame handed out last stays readable until this object is destroyed.
-  void Close();
   const std::string& error() const { return error_; }
   bool writing() const { return !outgoing_.empty(); }
   size_t unsent_bytes() const { return unsent_bytes_; }
 
   enum class From {
-    kConnection,  // what has been received, then what the connection has
-    kBuffer,      // only what has been received
+    kChannel,  // what has been received, then what the channel has
+    kBuffer,   // only what has been received
   };
-  // The descriptor has told that there is something to receive.
+  // The channel has told that there is something to receive.
   void OnReadable() { emptied_ = false; }
-  // At most one frame, of at most `max_body` bytes. *received grows by the bytes taken from the connection.
+  // At most one frame, of at most `max_body` bytes. *received grows by the bytes taken from the channel.
   Result Read(From from, size_t max_body, wire::FrameHeader* header, Bytes* body, uint64_t* received);
   void Queue(wire::FrameKind kind, uint16_t type, MessageBody body);
-  // Sends what the connection takes now. kIdle or kClosed. *sent grows by the bytes given to the connection.
+  // Sends what the channel takes now. kIdle or kClosed. *sent grows by the bytes given to the channel.
   Result Flush(uint64_t* sent);
 
  private:
@@ -64,7 +61,7 @@ class FrameStream {
   void Release();  // forgets the frame handed out last
 
   // All members are written by the holder of the engine's turn only.
-  int fd_;
+  ByteChannel& channel_;
   std::string error_;
   std::unique_ptr<std::byte[]> buffer_;
   size_t begin_ = 0, end_ = 0;          // unread bytes in buffer_; begin_ is a multiple of 8

@@ -90,7 +90,10 @@ Status Handshake::CheckProof(const wire::Proof& proof) const {
 
 uint32_t Handshake::ChooseLane() const {
   const uint32_t common = hello_.lanes & challenge_.lanes;
-  if ((common & wire::kLaneShared) != 0 && hello_.host == challenge_.host) return wire::kLaneShared;
+  if (hello_.host == challenge_.host) {
+    if ((common & wire::kLaneRing) != 0) return wire::kLaneRing;
+    if ((common & wire::kLaneShared) != 0) return wire::kLaneShared;
+  }
   if ((common & wire::kLaneNet) != 0) return wire::kLaneNet;
   return common & wire::kLaneStream;
 }
@@ -131,7 +134,7 @@ std::array<uint8_t, wire::kHostBytes> Handshake::HostIdentity() {
     boot_bytes = static_cast<ssize_t>(boot.size());
   }
   Append(&text, boot.data(), static_cast<size_t>(boot_bytes));
-  // UCX finds a neighbour's segments through /proc/<pid>/fd (posix) or by their System V key.
+  // A neighbour's memory is found through /proc/<pid>/fd (our rings, UCX's posix) or by its System V key.
   AppendNamespace("/proc/self/ns/pid", &text);
   AppendNamespace("/proc/self/ns/ipc", &text);
   AppendNamespace("/proc/self/ns/user", &text);

@@ -1,4 +1,4 @@
-// A lane carries the messages of one link when the authenticated connection itself does not: see ucx_lane.h.
+// A lane carries the messages of one link when the authenticated connection itself does not: see ring_lane.h and ucx_lane.h.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -36,8 +36,9 @@ class Lane {
   virtual Armed Arm() = 0;
   // Starts the end, or goes on with it; true when the lane may be destroyed. Nothing is reported any more.
   virtual bool Close() = 0;
-  virtual bool wants_polling() const = 0;   // Arm says, or would say, kPoll
-  virtual size_t unsent_bytes() const = 0;  // given to Send, not yet taken over by the transport
+  virtual bool wants_polling() const = 0;    // Arm says, or would say, kPoll
+  virtual bool sends_piecewise() const = 0;  // each Progress() takes one piece of what is unsent
+  virtual size_t unsent_bytes() const = 0;   // given to Send, not yet taken over by the transport
 };
 
 }  // namespace hotpot

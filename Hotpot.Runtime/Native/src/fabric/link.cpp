@@ -100,7 +100,8 @@ Link::Link(LinkOwner& owner, const HandshakeSelf& self, FabricStats& stats, int 
       tag_(tag),
       called_(called),
       offered_(lanes),
-      stream_(fd),
+      socket_(fd),
+      stream_(socket_),
       handshake_(self),
       state_(called ? State::kConnecting : State::kAwaitHello),
       deadline_(Clock::now() + kHandshakeMs),
@@ -119,7 +120,7 @@ int Link::OnReadable() {
   while (state_ != State::kDead) {
     wire::FrameHeader header{};
     Bytes body;
-    const auto from = frames < kFramesPerTurn ? FrameStream::From::kConnection : FrameStream::From::kBuffer;
+    const auto from = frames < kFramesPerTurn ? FrameStream::From::kChannel : FrameStream::From::kBuffer;
     switch (stream_.Read(from, MaxBytes(state_), &header, &body, &stats_.bytes_received)) {
       case FrameStream::Result::kFrame:
         ++frames;
@@ -194,7 +195,7 @@ void Link::Kill(hp_status code, std::string reason) {
   died_ = Clock::now();
   owner_.LinkDead(*this);  // while the descriptor is still ours, so that the owner can stop watching it
   // Whatever the peer has not read yet is lost, as the contract says.
-  stream_.Close();
+  socket_.Close();
 }
 
 void Link::Expire() {

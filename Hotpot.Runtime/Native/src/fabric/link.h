@@ -19,6 +19,7 @@
 #include "fabric/frame_stream.h"
 #include "fabric/handshake.h"
 #include "fabric/lane.h"
+#include "fabric/socket_channel.h"
 
 namespace hotpot {
 
@@ -65,7 +66,7 @@ class Link final : private LaneEvents {
   Incarnation peer_incarnation() const { return handshake_.peer_incarnation(); }
   Clock::time_point deadline() const { return deadline_; }  // of every state but kUp and kDead
   Clock::time_point died() const { return died_; }
-  int fd() const { return stream_.fd(); }
+  int fd() const { return socket_.fd(); }
   uint64_t tag() const { return tag_; }
   uint32_t lane_kind() const { return lane_kind_; }
   // Null when there is none, or none that may be used any more.
@@ -120,7 +121,8 @@ class Link final : private LaneEvents {
   const NodeId called_;
   const uint32_t offered_;  // by a dialer; an acceptor asks the owner when it knows who calls
   // All below: written by the holder of the engine's turn only.
-  FrameStream stream_;
+  SocketChannel socket_;
+  FrameStream stream_;  // the frame handed out last stays readable when the socket is closed
   Handshake handshake_;
   std::unique_ptr<Lane> lane_;  // kept until the link is destroyed: a lane must not die inside its own callback
   State state_;

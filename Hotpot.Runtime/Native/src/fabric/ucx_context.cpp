@@ -5,6 +5,7 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 
+#include <algorithm>
 #include <cstring>
 #include <set>
 #include <vector>
@@ -59,17 +60,15 @@ std::string InterfaceOf(const std::string& ip) {
 TransportChoice TransportChoice::Parse(const std::string& transports) {
   // cma is not among the defaults: it needs the right to trace the neighbour, which containers and hardened systems
   // deny.
-  static const std::set<std::string> kShared = {"posix", "sysv", "mm", "sm", "shm", "cma", "knem", "xpmem"};
+  static const std::set<std::string> kShared = {"posix", "sysv", "cma", "knem", "xpmem"};
+  static const std::set<std::string> kRing = {"shm", "sm", "mm"};
   TransportChoice choice;
   const bool all_but = transports.starts_with("^");
   if (transports.empty() || transports == "all" || all_but) {
     const auto tokens = Split(all_but ? transports.substr(1) : "");
     const std::set<std::string> without(tokens.begin(), tokens.end());
     choice.stream = !without.contains("tcp");
-    bool shared = true;
-    for (const std::string& token : without)
-      shared = shared && !(kShared.contains(token) && token != "cma" && token != "sysv");
-    if (shared) choice.shared = "posix";
+    choice.ring = std::none_of(tokens.begin(), tokens.end(), [](const std::string& token) { return kRing.contains(token); });
     if (HasRdmaDevice() && !without.contains("ib")) {
       // Everything the devices offer, without what the other lanes do.
       choice.net = "^tcp,self,posix,sysv,cma";
@@ -82,6 +81,8 @@ TransportChoice TransportChoice::Parse(const std::string& transports) {
       choice.stream = true;
     } else if (token == "ucx_tcp") {
       Add(&choice.net, "tcp");
+    } else if (kRing.contains(token)) {
+      choice.ring = true;
     } else if (kShared.contains(token)) {
       Add(&choice.shared, token);
     } else if (token != "self") {

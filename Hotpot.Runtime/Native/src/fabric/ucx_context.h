@@ -10,11 +10,13 @@ namespace hotpot {
 // Which lanes a node may offer, from the text of FabricConfig::transports.
 struct TransportChoice {
   bool stream = false;
+  bool ring = false;
   std::string shared;  // UCX_TLS for links on one host; empty = none
   std::string net;     // UCX_TLS for links between hosts; empty = none
-  // "" = shared memory on one host, RDMA where the machine has devices, else the stream. A list means exactly what it
-  // names, as in UCX_TLS, except that "tcp" is our own stream; UCX's tcp is "ucx_tcp" (fabric.cpp says why). A list
-  // that begins with ^ is the default without what it names.
+  // "" = our rings in shared memory on one host, RDMA where the machine has devices, else the stream. A list means exactly
+  // what it names, as in UCX_TLS, except that "tcp" is our own stream and "shm" (or "sm", "mm") our own rings; UCX's are
+  // "ucx_tcp", "posix" and "sysv" (fabric.cpp and ring_lane.h say why). A list that begins with ^ is the default without
+  // what it names.
   static TransportChoice Parse(const std::string& transports);
 };
 

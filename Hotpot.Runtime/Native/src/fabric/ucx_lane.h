@@ -45,6 +45,7 @@ class UcxLane final : public Lane {
   Armed Arm() override;
   bool Close() override;
   bool wants_polling() const override { return busy_arms_ > kMaxBusyArms; }
+  bool sends_piecewise() const override { return true; }
   size_t unsent_bytes() const override { return unsent_bytes_; }
 
  private:

@@ -29,7 +29,7 @@ enum class FrameKind : uint16_t {
   kProof = 3,      // dialer: proof that I know the key
   kWelcome = 4,    // acceptor: you are a member, the link may carry messages
   kRefusal = 5,    // either: no, and why; the connection is closed after it
-  kLane = 6,       // either: the address of my UCX worker for this link
+  kLane = 6,       // either: the address of my end of the lane for this link
   kData = 7,       // either: an engine message
 };
 
@@ -54,6 +54,7 @@ static_assert(sizeof(Preamble) == 16);
 constexpr uint32_t kLaneStream = 1;  // the authenticated connection itself
 constexpr uint32_t kLaneShared = 2;  // UCX over shared memory; both sides must be on one host
 constexpr uint32_t kLaneNet = 4;     // UCX over a network transport
+constexpr uint32_t kLaneRing = 8;    // our rings in shared memory; both sides must be on one host
 
 struct Hello {
   Preamble preamble;
@@ -107,6 +108,15 @@ static_assert(sizeof(Hello) <= kMaxHandshakeBytes && sizeof(Challenge) <= kMaxHa
 constexpr size_t kMaxLaneAddressBytes = 16u << 10;
 
 constexpr size_t Padded(size_t length) { return (length + 7) & ~size_t{7}; }
+
+// The address of an end of a ring lane: which descriptors of which process the other side is to open through /proc.
+struct RingAddress {
+  uint32_t process;
+  uint32_t memory;
+  uint32_t bell;
+  uint32_t reserved;
+};
+static_assert(sizeof(RingAddress) == 16);
 
 // In front of every message on a UCX lane, as the active message's header.
 struct LaneHeader {
