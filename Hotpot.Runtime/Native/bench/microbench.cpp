@@ -1,9 +1,13 @@
 // hotpot_microbench: what a miss, a read and a scan of remote pages cost between two engines in two processes, beside what UCX and a plain
-// connection need for the same bytes. For those who work on the engine; `./hotpot bench` measures the product.
+// connection need for the same bytes; and what a commit costs. For those who work on the engine; `./hotpot bench` measures the product.
 //
 //   taskset -c 0 hotpot_microbench --transports tcp --cases miss,scan
+//   taskset -c 0 hotpot_microbench --transports tcp --cases commit
 //
 // The child owns a dataset of --mib MiB and fills it; the parent maps it and reads. Each case begins with nothing cached.
+//
+// commit: three engines in three processes, logs in /dev/shm. The parent owns a chunk and the children hold it too; the parent stores 1 KiB into each of
+// 1 or 32 pages, of 256 in turn, other bytes each time, and commits them with the calls that the managed half makes. Both sizes alternate.
 #include <sys/mman.h>
 
 #include <cstring>
@@ -23,9 +27,9 @@ constexpr uint32_t kPatience = 20000;
 
 struct Options {
   std::string transports = "tcp", cases = "ucx,miss,read,prefetch,scan,scan-prefetch,scan-read";
-  uint64_t mib = 256, misses = 20000, spin_us = 0, read_ahead = 0;
+  uint64_t mib = 256, misses = 20000, commits = 4000, spin_us = 0, read_ahead = 0;
+  hp_medium medium = HP_MEDIUM_MEMORY;
 };
-
 
 void Check(int32_t status, const hp_error& error) {
   if (status != HP_OK) Die(error.message);
@@ -39,7 +43,7 @@ class Node {
     hp_config c{};
     c.struct_size = sizeof c;
     c.abi_version = HP_ABI_VERSION;
-    c.medium = HP_MEDIUM_MEMORY;
+    c.medium = options.medium;
     c.data_dir = dir_.c_str();
     c.bind_address = "127.0.0.1:0";
     c.transports = options.transports == "default" ? "" : options.transports.c_str();
@@ -60,20 +64,26 @@ class Node {
 
   void Connect(Pipe pipe) {
     pipe.Put(info_);
-    peer_ = pipe.Get<hp_node_info>();
-    Check(hp_peer_set(engine_, peer_.node_id, peer_.incarnation, peer_.fabric_address, &error_), error_);
-    while (hp_peer_connected(engine_, peer_.node_id) != 1) usleep(1000);
+    Connect({pipe.Get<hp_node_info>()});
     pipe.Meet();
   }
-  void Open(uint64_t owner) {
-    hp_dataset_desc d{kDataset, kBase, size(), kChunkLog2, 1, HP_MODE_MULTI_WRITER, 0, "microbench"};
+  void Connect(const std::vector<hp_node_info>& peers) {
+    for (const hp_node_info& peer : peers) Check(hp_peer_set(engine_, peer.node_id, peer.incarnation, peer.fabric_address, &error_), error_);
+    for (const hp_node_info& peer : peers)
+      while (hp_peer_connected(engine_, peer.node_id) != 1) usleep(1000);
+    peer_ = peers.front();
+  }
+  void Open(uint64_t owner, const std::vector<uint64_t>& others = {}) {
+    const uint32_t degree = static_cast<uint32_t>(others.size()) + 1;
+    hp_dataset_desc d{kDataset, kBase, size(), kChunkLog2, degree, HP_MODE_MULTI_WRITER, 0, "microbench"};
     Check(hp_dataset_open(engine_, &d, &error_), error_);
     std::vector<hp_chunk_entry> map((size() + (1u << kChunkLog2) - 1) >> kChunkLog2);
     for (size_t i = 0; i < map.size(); i++) {
       map[i].chunk = static_cast<uint32_t>(i);
       map[i].epoch = 1;
       map[i].owner = map[i].replicas[0] = owner;
-      map[i].replica_count = 1;
+      std::copy(others.begin(), others.end(), map[i].replicas + 1);
+      map[i].replica_count = degree;
     }
     Check(hp_map_apply(engine_, kDataset, map.data(), static_cast<uint32_t>(map.size()), &error_), error_);
   }
@@ -96,6 +106,26 @@ class Node {
       hp_tx_destroy(engine_, tx);
     }
   }
+  // What was stored in these ranges, through all phases at this node as the owner.
+  void Commit(const std::vector<hp_range>& ranges) {
+    hp_tx* tx = nullptr;
+    hp_txid id{};
+    uint64_t bytes = 0;
+    uint32_t parts = 1;
+    hp_tx_part part{};
+    hp_completion now{};
+    Check(hp_tx_create(engine_, &tx, &id, &error_), error_);
+    Check(hp_tx_collect(engine_, tx, kDataset, ranges.data(), static_cast<uint32_t>(ranges.size()), &bytes, &error_), error_);
+    if (hp_tx_parts(engine_, tx, &part, &parts) != HP_OK) Die("the chunks of a commit cannot be told");
+    Check(hp_tx_stage(engine_, tx, kDataset, part.owner, 1, &now, &error_), error_);
+    Await(now);
+    hp_owner_prepare(engine_, id, kDataset, 0, 3, kPatience, 2, &now);
+    Await(now);
+    hp_owner_commit(engine_, id, kDataset, 3, &now);
+    Await(now);
+    hp_owner_forget(engine_, id, kDataset);
+    hp_tx_destroy(engine_, tx);
+  }
   std::byte* Map() {
     void* at = nullptr;
     Check(hp_view_map(engine_, kDataset, 1, &at, &error_), error_);
@@ -109,14 +139,14 @@ class Node {
   }
   uint64_t id() const { return info_.node_id; }
   uint64_t peer() const { return peer_.node_id; }
+  const hp_node_info& info() const { return info_; }
   hp_error& error() { return error_; }
 
  private:
-  void Await() {
-    hp_completion c{};
-    uint32_t count = 0;
+  void Await(hp_completion c = {}) {
+    uint32_t count = c.token != 0;
     while (count == 0) hp_wait_completions(engine_, &c, 1, 1000, &count);
-    if (c.status != HP_OK) Die("filling failed with status " + std::to_string(c.status));
+    if (c.status != HP_OK) Die("a commit failed with status " + std::to_string(c.status));
   }
   const Options options_;
   std::string dir_;
@@ -225,6 +255,85 @@ class Cases {
   std::vector<std::byte> buffer_;
 };
 
+class Commits {
+ public:
+  explicit Commits(Node& node) : node_(node), base_(node.Map()), pool_(kMiB) {
+    std::mt19937_64 random(1);
+    for (std::byte& byte : pool_) byte = static_cast<std::byte>(random());
+  }
+  void Run(const Options& options) {
+    for (int i = 0; i < 64; i++) Commit(32);  // every page has its private copy
+    Samples one, many;
+    double one_cpu = 0, many_cpu = 0;
+    for (uint64_t i = 0; i < options.commits; i += kBatch) {
+      one_cpu += Batch(1, &one);
+      many_cpu += Batch(32, &many);
+    }
+    const double n = static_cast<double>(options.commits), ratio = many.Median() / one.Median(), further = (many.Median() - one.Median()) / 31;
+    one.Print(("commit 1 x 1 KiB " + options.transports).c_str());
+    std::printf("  | owner's cpu %6.2f us\n", one_cpu / n);
+    many.Print(("commit 32 x 1 KiB " + options.transports).c_str());
+    std::printf("  | owner's cpu %6.2f us\n", many_cpu / n);
+    std::printf("%-28s %.2f times one  %.2f us for each further page\n", "", ratio, further);
+  }
+
+ private:
+  static constexpr uint64_t kBatch = 50, kSlots = 256, kArea = 1 << 10;
+  double Batch(size_t areas, Samples* samples) {
+    const double before = CpuUs();
+    for (uint64_t i = 0; i < kBatch; i++) {
+      auto began = Clock::now();
+      Commit(areas);
+      samples->Add(Clock::now() - began);
+    }
+    return CpuUs() - before;
+  }
+  void Commit(size_t areas) {
+    ranges_.clear();
+    for (size_t i = 0; i < areas; i++) {
+      const uint64_t offset = next_++ % kSlots * kPage;
+      shift_ = (shift_ + 4099) % (pool_.size() - kArea);
+      std::memcpy(base_ + offset, pool_.data() + shift_, kArea);
+      ranges_.push_back({offset, kArea});
+    }
+    node_.Commit(ranges_);
+  }
+  Node& node_;
+  std::byte* base_;
+  std::vector<std::byte> pool_;
+  std::vector<hp_range> ranges_;
+  uint64_t next_ = 0, shift_ = 0;
+};
+
+void RunCommits(Options options) {
+  options.mib = 4;
+  options.medium = HP_MEDIUM_PMEM;
+  RunGroup(
+      2,
+      [&](Pipe pipe, size_t i) {
+        Node node(options, i == 0 ? "replica" : "replica2");
+        pipe.Put(node.info());
+        const auto owner = pipe.Get<hp_node_info>(), other = pipe.Get<hp_node_info>();
+        node.Connect({owner, other});
+        node.Open(owner.node_id, {std::min(node.id(), other.node_id), std::max(node.id(), other.node_id)});
+        pipe.Meet();
+        pipe.Meet();
+      },
+      [&](std::vector<Pipe>& pipes) {
+        Node node(options, "owner");
+        const auto a = pipes[0].Get<hp_node_info>(), b = pipes[1].Get<hp_node_info>();
+        pipes[0].Put(node.info());
+        pipes[0].Put(b);
+        pipes[1].Put(node.info());
+        pipes[1].Put(a);
+        node.Connect({a, b});
+        for (Pipe& pipe : pipes) pipe.Meet();
+        node.Open(node.id(), {std::min(a.node_id, b.node_id), std::max(a.node_id, b.node_id)});
+        Commits(node).Run(options);
+        for (Pipe& pipe : pipes) pipe.Meet();
+      });
+}
+
 std::vector<std::string> Split(const std::string& text) {
   std::vector<std::string> out;
   for (size_t begin = 0; begin <= text.size();) {
@@ -238,7 +347,7 @@ std::vector<std::string> Split(const std::string& text) {
 Options Parse(int argc, char** argv) {
   Options o;
   std::map<std::string, uint64_t*> numbers{
-      {"--mib", &o.mib}, {"--misses", &o.misses}, {"--spin", &o.spin_us}, {"--read-ahead", &o.read_ahead}};
+      {"--mib", &o.mib}, {"--misses", &o.misses}, {"--commits", &o.commits}, {"--spin", &o.spin_us}, {"--read-ahead", &o.read_ahead}};
   for (int i = 1; i < argc; i++) {
     std::string name = argv[i];
     if (i + 1 == argc) Die("a value is missing after " + name);
@@ -250,7 +359,7 @@ Options Parse(int argc, char** argv) {
     else if (numbers.contains(name))
       *numbers[name] = std::strtoull(value.c_str(), nullptr, 10);
     else
-      Die("unknown option " + name + "; use --transports tcp|default, --cases, --mib, --misses, --spin, --read-ahead");
+      Die("unknown option " + name + "; use --transports tcp|default, --cases, --mib, --misses, --commits, --spin, --read-ahead");
   }
   o.mib = (o.mib + 3) / 4 * 4;
   return o;
@@ -269,6 +378,7 @@ int main(int argc, char** argv) {
     RunPair([&](Pipe) { UcxBaseline(options.transports == "default" ? "posix" : options.transports, options.misses, options.mib); }, [](Pipe) {});
     SocketBaseline(options.misses, options.mib);
   }
+  if (std::erase(cases, "commit") > 0) RunCommits(options);
   if (cases.empty()) return 0;
   RunPair(
       [&](Pipe pipe) {

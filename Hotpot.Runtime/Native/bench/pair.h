@@ -1,4 +1,4 @@
-// Two processes and a socket between them, and what a case of the microbench measures.
+// Processes with a socket from each to the first, and what a case of the microbench measures.
 #pragma once
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -22,7 +22,7 @@ using Clock = std::chrono::steady_clock;
   std::exit(1);
 }
 
-// Fixed-size values over the socket between the two processes. Only for setting up; nothing measured passes here.
+// Fixed-size values over the socket between two processes. Only for setting up; nothing measured passes here.
 class Pipe {
  public:
   explicit Pipe(int fd) : fd_(fd) {}
@@ -55,24 +55,41 @@ class Pipe {
   int fd_;
 };
 
-// Runs `serve` in a child and `measure` here, and waits for the child's end.
+// Runs `serve` in that many children and `measure` here, with a pipe to each, and waits for the children's end.
+template <class Serve, class Measure>
+void RunGroup(size_t count, Serve&& serve, Measure&& measure) {
+  std::vector<pid_t> children;
+  std::vector<int> mine;
+  std::vector<Pipe> pipes;
+  std::fflush(stdout);
+  for (size_t i = 0; i < count; i++) {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) Die("no socket pair");
+    pid_t child = fork();
+    if (child < 0) Die("no further process");
+    if (child == 0) {
+      for (int other : mine) close(other);
+      close(ends[0]);
+      serve(Pipe(ends[1]), i);
+      std::exit(0);
+    }
+    close(ends[1]);
+    children.push_back(child);
+    mine.push_back(ends[0]);
+    pipes.emplace_back(ends[0]);
+  }
+  measure(pipes);
+  for (int end : mine) close(end);
+  for (pid_t child : children) {
+    int status = 0;
+    if (waitpid(child, &status, 0) != child || status != 0) Die("a serving process failed");
+  }
+}
+
+// One child.
 template <class Serve, class Measure>
 void RunPair(Serve&& serve, Measure&& measure) {
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) Die("no socket pair");
-  std::fflush(stdout);
-  pid_t child = fork();
-  if (child < 0) Die("no second process");
-  if (child == 0) {
-    close(ends[0]);
-    serve(Pipe(ends[1]));
-    std::exit(0);
-  }
-  close(ends[1]);
-  measure(Pipe(ends[0]));
-  close(ends[0]);
-  int status = 0;
-  if (waitpid(child, &status, 0) != child || status != 0) Die("the serving process failed");
+  RunGroup(1, [&](Pipe pipe, size_t) { serve(pipe); }, [&](std::vector<Pipe>& pipes) { measure(pipes.front()); });
 }
 
 inline double CpuUs() {
@@ -85,6 +102,10 @@ inline double CpuUs() {
 class Samples {
  public:
   void Add(Clock::duration d) { us_.push_back(std::chrono::duration<double, std::micro>(d).count()); }
+  double Median() {
+    std::sort(us_.begin(), us_.end());
+    return us_.at(us_.size() / 2);
+  }
   void Print(const char* name) {
     std::sort(us_.begin(), us_.end());
     double sum = 0;
