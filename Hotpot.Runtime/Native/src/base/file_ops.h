@@ -55,6 +55,9 @@ class FileOps {
 
   virtual int Map(const std::string& path, MappedFile* out);
   virtual void Unmap(const MappedFile& file);
+  // Makes the pages of a part of a mapping ready for stores, all in one call of the kernel. Changes no byte, so there is
+  // nothing that a crash would leave. False where the kernel does not do that; then the first store to a page does it.
+  bool Populate(const MappedFile& file, uint64_t offset, uint64_t bytes);
   // Stores into a mapping. `flush`, for persistent memory only: the lines are on their way when this returns.
   virtual void Store(std::byte* to, const void* from, size_t bytes, bool flush);
   // Sends the lines of stores that were made without `flush` on their way.

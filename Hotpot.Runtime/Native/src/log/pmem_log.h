@@ -7,6 +7,9 @@
 //
 // On tmpfs, the stand-in, the lines are flushed as on persistent memory, so that it costs what it stands in for; it survives the process, not the
 // machine, and IsPmem() says so. On a disk each record costs an msync(), which is a real (and slow) sync.
+//
+// The first store to each page of a segment is a page fault, dearer than the store of 4 KiB. So the pages ahead of the records are made ready
+// many at a time, by one call of the kernel; where a record is larger, as many as it needs.
 #pragma once
 #include "log/segmented_log.h"
 
@@ -26,12 +29,14 @@ class PmemLog final : public SegmentedLog {
 
  private:
   std::byte* Copy(std::byte* to, const void* from, size_t bytes);
+  void MakeReady(uint64_t offset, uint64_t end);
   int Drain(uint64_t offset, uint64_t bytes);
   int Persist(uint64_t offset, uint64_t bytes);
 
   // Written by the holder of the engine's turn only.
   MappedFile mapping_;
   uint64_t mark_offset_ = 0;  // of the tail mark last stored; 0 = none
+  uint64_t ready_ = 0;        // pages below it, from where this life began to append, take no fault
 };
 
 }  // namespace hotpot::log
