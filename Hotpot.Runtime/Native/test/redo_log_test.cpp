@@ -353,6 +353,12 @@ TEST(Crc32cTest, TableAndInstructionAgreeAtEveryLengthAndSplit) {
     ASSERT_EQ(Crc32c(0, part), whole);
     ASSERT_EQ(Crc32c(Crc32cPortable(0, part.first(size / 3)), part.subspan(size / 3)), whole);
   }
+  // Long enough for stretches side by side.
+  const Buffer longer = Pattern(6, 5000);
+  for (size_t size = 700; size <= longer.size(); size += 17) {
+    const Bytes part = Bytes(longer).first(size);
+    ASSERT_EQ(Crc32c(7, part), Crc32cPortable(7, part));
+  }
 }
 
 }  // namespace
