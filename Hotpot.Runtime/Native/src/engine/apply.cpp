@@ -49,7 +49,7 @@ void Engine::KeepOrDrop(Dataset& ds, Page& page, PageIndex number, Freeze& freez
   }
 }
 
-void Engine::ApplyPageFrozen(Dataset& ds, uint64_t number, const std::vector<Run>& runs, Bytes bytes, Freeze* freeze, uint64_t own) {
+void Engine::ApplyPageFrozen(Dataset& ds, uint64_t number, std::span<const Run> runs, Bytes bytes, Freeze* freeze, uint64_t own) {
   PageIndex page(number);
   Page& p = ds.At(ds.ChunkOf(number)).pages[ds.InChunk(number)];
   std::byte* front = static_cast<PageState>(p.state) == PageState::kPresent ? ds.front->page(page) : nullptr;
@@ -129,7 +129,8 @@ Status Engine::ApplyImage(Dataset& ds, Chunk& chunk, uint32_t page, const std::b
   } else {
     std::optional<Freeze> freeze;
     if (Status s = BeginFreeze(ds, number, 1, &freeze); !s.ok()) return s;
-    ApplyPageFrozen(ds, number, {Run{0, static_cast<uint16_t>(kPageSize)}}, Bytes(bytes, kPageSize), freeze ? &*freeze : nullptr, 0);
+    const Run whole{0, static_cast<uint16_t>(kPageSize)};
+    ApplyPageFrozen(ds, number, {&whole, 1}, Bytes(bytes, kPageSize), freeze ? &*freeze : nullptr, 0);
   }
   p.version = version;
   MarkDirty(ds, chunk, page);

@@ -56,15 +56,18 @@ Status Engine::Collect(Transaction& tx, DatasetId id, std::span<const hp_range> 
       const std::byte* base = twin != ds->twins.end() ? twin->second.get() : front;
       // The committed page went when the chunk's epoch changed. Whoever wants conflicts detected needs it: it is on its way for the next look.
       if (!present) absent.push_back(page);
-      CollectedPage out{in_chunk, present ? chunk.VersionOf(in_chunk) : 0, {}, {}};
       size_t from = page == first ? r.offset % kPageSize : 0;
       size_t to = page == last ? (r.offset + r.length - 1) % kPageSize + 1 : kPageSize;
-      DiffPage(base, mine, from, to, &out.runs);
-      if (out.runs.empty()) continue;
+      runs_scratch_.clear();
+      DiffPage(base, mine, from, to, &runs_scratch_);
+      if (runs_scratch_.empty()) continue;
+      size_t changed = 0;
+      for (const Run& run : runs_scratch_) changed += run.length;
+      CollectedPage out{in_chunk, present ? chunk.VersionOf(in_chunk) : 0, runs_scratch_, std::vector<std::byte>(changed)};
+      std::byte* to_bytes = out.bytes.data();
       for (const Run& run : out.runs) {
-        size_t at = out.bytes.size();
-        out.bytes.resize(at + run.length);
-        CopyFromView(out.bytes.data() + at, mine + run.offset, run.length);
+        CopyFromView(to_bytes, mine + run.offset, run.length);
+        to_bytes += run.length;
         // Where the front moved on since our base, somebody else has committed: the same bytes mean a conflict.
         if (front && front != base && !std::equal(base + run.offset, base + run.offset + run.length, front + run.offset))
           tx.flags |= kRecordOverlaps;

@@ -243,6 +243,7 @@ void Engine::StartPrepare(Dataset& ds, TxKey key, OwnedTx& tx) {
     MessageBody body;
     Writer w(&body);
     const std::vector<TxKey> decided = TakeDue(&FindPeer(r)->due_applies);
+    body.reserve(sizeof(MessageHead) + decided.size() * sizeof(TxKeyWire) + whole.size());
     w.Put(MessageHead{ds.id.value, 0, decided.size(), 0, 0});
     for (TxKey before : decided) w.Put(ToWire(before));
     if (std::all_of(tx.record.parts().begin(), tx.record.parts().end(), holds))

@@ -393,7 +393,7 @@ class Engine final : public FabricEvents {
   // apply.cpp
   Status ApplyPart(Dataset& ds, const ParsedPart& part, uint64_t own);
   bool StaysPrivate(const Dataset& ds, const ParsedPart& part, uint64_t own) const;
-  void ApplyPageFrozen(Dataset& ds, uint64_t number, const std::vector<Run>& runs, Bytes bytes, Freeze* freeze, uint64_t own);
+  void ApplyPageFrozen(Dataset& ds, uint64_t number, std::span<const Run> runs, Bytes bytes, Freeze* freeze, uint64_t own);
   void DropTwin(Dataset& ds, Page& page, uint64_t number);
   void KeepOrDrop(Dataset& ds, Page& page, PageIndex number, Freeze& freeze);
   Status BeginFreeze(Dataset& ds, uint64_t first, uint64_t count, std::optional<Freeze>* out);
@@ -591,6 +591,7 @@ class Engine final : public FabricEvents {
   Polling polling_;
   std::vector<FaultEvent> fault_batch_;
   std::vector<PageIndex> private_scratch_;
+  std::vector<Run> runs_scratch_;
   hp_stats stats_{};
   bool stopping_ = false;
   bool long_sleep_ = false;    // the engine thread sleeps without a near deadline

@@ -39,10 +39,11 @@ bool Record::Parse(MessageBody bytes, uint32_t chunk_count, uint32_t chunk_pages
       if (pd.run_count == 0 || pd.run_count > kPageSize) return false;
       previous_page = pd.page;
       ParsedPage page{pd.page, pd.base_version, {}, {}};
-      page.runs.resize(pd.run_count);
+      Bytes runs;
+      if (!reader.Take(pd.run_count * sizeof(Run), &runs)) return false;
+      page.runs = {reinterpret_cast<const Run*>(runs.data()), pd.run_count};  // aligned: what is before them has a multiple of 8 bytes
       size_t total = 0, last_end = 0;
-      for (auto& run : page.runs) {
-        if (!reader.Read(&run)) return false;
+      for (const Run& run : page.runs) {
         if (run.length == 0 || run.offset < last_end || size_t{run.offset} + run.length > kPageSize) return false;
         last_end = size_t{run.offset} + run.length;
         total += run.length;
@@ -89,7 +90,11 @@ MessageBody Record::Only(const std::function<bool(const ParsedPart&)>& keep) con
 }
 
 MessageBody BuildRecord(TxKey key, uint32_t flags, const std::vector<Participant>& participants, const std::vector<RecordPart>& parts) {
+  size_t size = sizeof(RecordHead) + participants.size() * sizeof(Participant) + parts.size() * sizeof(PartHead);
+  for (const auto& part : parts)
+    for (const auto& page : *part.pages) size += sizeof(PageDelta) + (page.runs.size() * sizeof(Run) + 7) / 8 * 8 + (page.bytes.size() + 7) / 8 * 8;
   MessageBody out;
+  out.reserve(size);
   Writer w(&out);
   w.Put(RecordHead{key.tx.node, key.tx.sequence, key.dataset.value, key.owner.value, flags, static_cast<uint32_t>(participants.size()),
                    static_cast<uint32_t>(parts.size()), 0});
@@ -107,7 +112,7 @@ MessageBody BuildRecord(TxKey key, uint32_t flags, const std::vector<Participant
   return out;
 }
 
-void ApplyRuns(std::byte* page, const std::vector<Run>& runs, Bytes bytes) {
+void ApplyRuns(std::byte* page, std::span<const Run> runs, Bytes bytes) {
   const std::byte* from = bytes.data();
   for (const Run& run : runs) {
     std::memcpy(page + run.offset, from, run.length);

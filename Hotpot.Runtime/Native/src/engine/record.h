@@ -6,6 +6,7 @@
 //   page         := PageDelta run* pad8 byte* pad8     (bytes of all runs, in order)
 #pragma once
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "base/types.h"
@@ -62,7 +63,7 @@ constexpr uint64_t kAnyVersion = ~uint64_t{0};
 struct ParsedPage {
   uint32_t page;
   uint64_t base_version;
-  std::vector<Run> runs;
+  std::span<const Run> runs;
   Bytes bytes;
 };
 
@@ -121,6 +122,6 @@ struct RecordPart {
 MessageBody BuildRecord(TxKey key, uint32_t flags, const std::vector<Participant>& participants, const std::vector<RecordPart>& parts);
 
 // base[run] = bytes, for each run.
-void ApplyRuns(std::byte* page, const std::vector<Run>& runs, Bytes bytes);
+void ApplyRuns(std::byte* page, std::span<const Run> runs, Bytes bytes);
 
 }  // namespace hotpot
