@@ -135,6 +135,9 @@ TEST_P(LeadTest, ACallThatTakesLongGoesToTheQueue) {
 
 // Each commit leaves something that the next one takes along. It must not wake the owner's engine thread to watch over that, commit by commit.
 TEST(Lead, ACommitDoesNotWakeTheEngineThread) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a commit takes longer here than a caller leads";
+#endif
   Cluster c(3);
   c.Assign(0, {0, 1, 2});
   auto commit = [&](uint64_t value) {
@@ -155,9 +158,14 @@ TEST(Lead, ACommitDoesNotWakeTheEngineThread) {
   const auto started = std::chrono::steady_clock::now();
   for (uint64_t i = 0; i < kCommits; i++) commit(i);
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started);
-  uint64_t least = ~uint64_t{0};  // the owner's; a replica's sleeps once for each commit and more
-  for (const auto& [thread, sleeps] : Sleeps()) least = std::min(least, sleeps - before.at(thread));
-  EXPECT_LT(least, kCommits / 4 + static_cast<uint64_t>(took.count()));  // it looks every 2 ms
+  // The owner's is the least; a replica's sleeps once for each commit and more.
+  uint64_t least = ~uint64_t{0};
+  std::string all;
+  for (const auto& [thread, sleeps] : Sleeps()) {
+    least = std::min(least, sleeps - before.at(thread));
+    all += " " + std::to_string(sleeps - before.at(thread));
+  }
+  EXPECT_LT(least, kCommits / 4 + static_cast<uint64_t>(took.count())) << "sleeps of the engine threads:" << all;  // it looks every 2 ms
 }
 
 INSTANTIATE_TEST_SUITE_P(Media, LeadTest, ::testing::Values(HP_MEDIUM_PMEM, HP_MEDIUM_FILE), [](const auto& tested) { return tested.param == HP_MEDIUM_PMEM ? "pmem" : "file"; });

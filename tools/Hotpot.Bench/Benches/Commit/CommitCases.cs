@@ -72,7 +72,7 @@ internal sealed class CommitCases(BenchContext context, BenchCluster cluster, Re
     /// <summary>The compiler takes a while until it has compiled the path for good.</summary>
     private async Task WarmAsync(Side side, CancellationToken cancellation)
     {
-        for (var turn = 0; turn < (context.Quick ? 5 : 8); turn++)
+        for (var turn = 0; turn < (context.Quick ? 20 : 24); turn++)
             await side.RunAsync(cancellation);
     }
 
