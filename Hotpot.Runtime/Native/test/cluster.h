@@ -39,6 +39,7 @@ struct NodeOptions {
   uint64_t log_limit_bytes = 0;
   uint64_t front_budget_bytes = 0;
   std::string transports = "tcp,self,sm";
+  uint32_t spin_us = 0;
 };
 
 class Node {
@@ -62,6 +63,7 @@ class Node {
     c.checkpoint_log_bytes = options_.checkpoint_log_bytes;
     c.log_limit_bytes = options_.log_limit_bytes;
     c.front_budget_bytes = options_.front_budget_bytes;
+    c.spin_us = options_.spin_us;
     hp_error error{};
     ASSERT_EQ(hp_engine_create(&c, &engine_, &error), HP_OK) << error.message;
     hp_engine_info(engine_, &info_);

@@ -202,9 +202,9 @@ TEST_F(RingLaneTest, ANeighbourThatForgesItsIndexIsOnlyDisconnected) {
   auto forged = Forge();
   forged->header().written.store(~uint64_t{0});
   b_->Progress();
-  EXPECT_EQ(b_heard_.broken, 1);
+  EXPECT_EQ(b_heard_.malformed, 1);
   b_->Progress();
-  EXPECT_EQ(b_heard_.broken, 1) << "told once";
+  EXPECT_EQ(b_heard_.malformed, 1) << "told once";
 }
 
 TEST_F(RingLaneTest, ANeighbourThatSendsNonsenseIsOnlyDisconnected) {
@@ -217,6 +217,21 @@ TEST_F(RingLaneTest, ANeighbourThatSendsNonsenseIsOnlyDisconnected) {
   b_->Progress();
   EXPECT_EQ(b_heard_.malformed, 1);
   EXPECT_EQ(b_heard_.messages, 0u);
+}
+
+TEST_F(RingLaneTest, ANeighbourThatRingsWithoutNeedCannotKeepUsAwake) {
+  Connect();
+  wire::RingAddress address{};
+  const MessageBody body = b_->Address();
+  std::memcpy(&address, body.data(), sizeof address);
+  const int bell = OpenNeighbours(PathOf(static_cast<int>(address.bell)), S_IFIFO, 0);
+  ASSERT_EQ(write(bell, "", 1), 1);
+  for (int round = 0; round < 100 && b_heard_.malformed == 0; round++) {
+    (void)b_->Arm();
+    b_->Progress();
+  }
+  EXPECT_EQ(b_heard_.malformed, 1);
+  close(bell);
 }
 
 TEST_F(RingLaneTest, AnAddressThatLeadsNowhereIsRefused) {

@@ -18,9 +18,8 @@ constexpr size_t kFetchPages = 64;
 static_assert(kFetchPages <= kFetchPagesMax);
 // Pages that hp_read and hp_prefetch wait for at once: copied in 50 us, while others wait for the turn.
 constexpr uint64_t kReadBatch = 128;
-// And that they ask for at once: 1 MiB. More keeps an owner on this host waiting for room in our ring of shared memory (ucx_context.cpp), of which half
-// may be taken back late.
-constexpr uint64_t kReadWindow = 256;
+// And that they ask for at once: with their heads just below what our ring of shared memory holds (ring.h), so that an owner on this host does not wait for room.
+constexpr uint64_t kReadWindow = 240;
 // Then they look whether the dataset is still there, and whether they may still wait.
 constexpr auto kWaitSlice = 20ms;
 // From a store, under the turn: 256 KiB of a disk's sequential reading.
@@ -435,14 +434,13 @@ Status Engine::WaitPresent(DatasetId id, uint64_t first, uint64_t end, uint64_t 
       // Poll for the answer in place: a blocking wake-up across cores is the dearest thing on this path. Between two looks the turn and the
       // processor are free for others.
       const TimePoint until = std::min(now + config_.spin, deadline);
-      bool took = false;
       do {
         turn.unlock();
         std::this_thread::yield();
         turn.lock();
-        took |= Pump();
+        Pump();
       } while (!me->came && Now() < until);
-      if (took) LeaveTurn();  // what came may have been for others, and the engine thread sleeps until the fabric is armed again
+      LeaveTurn();  // what came may have been for others, and the fabric is armed no more
       if (me->came) continue;
     }
     progress_.wait_until(turn, std::min(deadline, now + kWaitSlice));

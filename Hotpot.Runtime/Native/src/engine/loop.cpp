@@ -75,6 +75,7 @@ void Engine::Stop() {
     // What replicas hide stays hidden until they hear of its end, and without us that takes a recovery.
     if (fabric_)
       for (Peer& p : peers_) SendDue(p);
+    Kick();  // sending may have disarmed the fabric
     progress_.notify_all();
   }
   std::lock_guard lock(completions_mutex_);
@@ -117,7 +118,7 @@ void Engine::Loop() {
       tell = std::exchange(wanted_came_, false);
       // What the round left undone, and what came in since, its descriptor tells of: it is readable as long as there is something to read.
       if (!polls && !Unseen() && fabric_->Arm()) {
-        // What a turn left behind the next one mostly takes along, as commits do one after the other; so who sleeps short goes on with that for as long as turns leave something.
+        // What a turn leaves is mostly taken along by the next one. While that goes on, sleep short instead of being kicked each time.
         long_sleep_ = !Waiting() && !std::exchange(left_waiting_, false);
         timeout = long_sleep_ ? 100 : 2;
         int wanted = fabric_->NextTimeoutMs();
@@ -129,7 +130,7 @@ void Engine::Loop() {
     if (tell) progress_.notify_all();  // without the turn, which is what a woken caller wants first
     if (polls || waits) std::this_thread::yield();  // for another process, which may want this very processor
     epoll_event events[4];
-    // One millisecond is what a lane asks for whose peer's ring was full just now: it empties in a fraction of that.
+    // One millisecond is what a lane of UCX asks for whose peer's ring was full just now: it empties in a fraction of that.
     constexpr timespec kSoon{0, 100'000};
     int n = timeout == 1 ? epoll_pwait2(epoll_fd_, events, std::size(events), &kSoon, nullptr) : epoll_wait(epoll_fd_, events, std::size(events), timeout);
     faults = false;

@@ -15,7 +15,7 @@
 // Why TCP is our own stream and not UCX's. UCX trusts its peers entirely. Whoever can connect to the port of its tcp
 // transport may, after a public magic number, name an address and have the bytes that follow received there (the PUT
 // request of uct/tcp/tcp_ep.c, tried with 1.13.1), and a connection request of the wrong length fails an assertion.
-// That must not be open to strangers. Shared memory is protected by file permissions, and RDMA by the fabric it needs.
+// That must not be open to strangers. Shared memory is protected by file permissions and by those of /proc, and RDMA by the fabric it needs.
 // UCX's tcp is there for those who ask for "ucx_tcp", on networks they trust.
 //
 // Normal case. SetPeer makes a Peer; the side with the lower id dials at once. LinkUp -> OnPeerUp. Messages go out
@@ -168,6 +168,7 @@ class FabricImpl final : public Fabric, private LinkOwner {
   };
   struct LaneEntry {
     Link* link;
+    int event_fd;
     bool watched;  // its descriptor is in the epoll set
   };
   struct Loopback {
@@ -179,10 +180,10 @@ class FabricImpl final : public Fabric, private LinkOwner {
   void Dial(Peer& peer, Clock::time_point now);
   void AddLink(int fd, NodeId called, uint32_t lanes);
   int AcceptAll();
-  bool SocketsDue();
+  bool SocketsDue(Clock::time_point now);
   int PollSockets();
   int PollLanes();
-  int RunTimers();
+  int RunTimers(Clock::time_point now);
   int DeliverLoopback();
   int DeliverNotices();
   void BuryLinks();
@@ -211,7 +212,8 @@ class FabricImpl final : public Fabric, private LinkOwner {
   std::deque<Loopback> loopback_;
   std::vector<epoll_event> told_;  // by the caller for the next PollSockets, or by the kernel
   bool was_told_ = false;          // by the caller
-  uint32_t passed_over_ = 0;       // calls of SocketsDue
+  uint32_t passed_over_ = 0;       // rounds since the sockets were asked
+  Clock::time_point sockets_asked_{};
   uint64_t next_tag_ = kFirstLinkTag;
   size_t dead_links_ = 0;
   Clock::time_point accept_again_{};  // not before, after the process ran out of descriptors
@@ -351,8 +353,9 @@ int FabricImpl::Progress() {
   int done = DeliverLoopback();
   done += DeliverNotices();
   done += PollLanes();
-  if (SocketsDue()) done += PollSockets();
-  done += RunTimers();
+  const auto now = Clock::now();
+  if (SocketsDue(now)) done += PollSockets();
+  done += RunTimers(now);
   BuryLinks();
   done += DeliverNotices();
   return done;
@@ -424,7 +427,7 @@ int FabricImpl::PollLanes() {
   int done = 0;
   for (size_t i = 0; i < lanes_.size(); ++i) {  // by index: a callback may bring up a link with another lane
     // Each call brings in a few messages, and takes one piece of those that wait to go out. A lane that has many gets
-    // so many calls before its neighbours' turn; with a piece in each of the ring's 256 places a turn, a sender that
+    // so many calls before its neighbours' turn; with a piece in each of the 256 places of UCX's ring a turn, a sender that
     // sleeps for 1 ms when the ring is full keeps up with the memory. On a full ring these calls cost some 10 us.
     constexpr int kCallsToReceive = 16, kCallsToSend = 288;
     for (int call = 0; call < kCallsToSend; ++call) {
@@ -441,10 +444,15 @@ int FabricImpl::PollLanes() {
 
 // Where lanes carry the messages the sockets tell of strangers and of deaths only, and asking the kernel every time would cost as much as the rest. Who is woken
 // by a socket comes back until it is asked.
-bool FabricImpl::SocketsDue() {
+bool FabricImpl::SocketsDue(Clock::time_point now) {
   constexpr uint32_t kEvery = 16;
-  if (was_told_ || ++passed_over_ % kEvery == 0) return true;
-  return std::any_of(links_.begin(), links_.end(), [](const auto& link) { return link->state() != Link::State::kUp || link->lane() == nullptr; });
+  constexpr auto kLatest = std::chrono::milliseconds(1);
+  if (!was_told_ && ++passed_over_ < kEvery && now < sockets_asked_ + kLatest &&
+      std::all_of(links_.begin(), links_.end(), [](const auto& link) { return link->state() == Link::State::kUp && link->lane() != nullptr; }))
+    return false;
+  passed_over_ = 0;
+  sockets_asked_ = now;
+  return true;
 }
 
 int FabricImpl::PollSockets() {
@@ -471,8 +479,7 @@ int FabricImpl::PollSockets() {
   return done;
 }
 
-int FabricImpl::RunTimers() {
-  const auto now = Clock::now();
+int FabricImpl::RunTimers(Clock::time_point now) {
   int done = 0;
   for (size_t i = 0; i < links_.size(); ++i) {
     Link& link = *links_[i];
@@ -493,7 +500,12 @@ int FabricImpl::RunTimers() {
 
 void FabricImpl::BuryLinks() {
   if (dead_links_ == 0) return;
-  std::erase_if(lanes_, [](const LaneEntry& entry) { return entry.link->state() == Link::State::kDead; });
+  std::erase_if(lanes_, [this](const LaneEntry& entry) {
+    if (entry.link->state() != Link::State::kDead) return false;
+    // As in LinkDead: a forked child may hold a copy. It fails for a transport that has closed its descriptor already.
+    (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, entry.event_fd, nullptr);
+    return true;
+  });
   dead_links_ -= std::erase_if(links_, [](const std::unique_ptr<Link>& link) {
     if (link->state() != Link::State::kDead) return false;
     if (link->Bury()) return true;
@@ -561,7 +573,8 @@ int FabricImpl::AcceptAll() {
 
 uint32_t FabricImpl::OfferedLanes(NodeId node) const {
   const auto found = peers_.find(node);
-  return found == peers_.end() ? offered_ : offered_ & ~found->second.failed_lanes;
+  const uint32_t left = found == peers_.end() ? offered_ : offered_ & ~found->second.failed_lanes;
+  return left != 0 ? left : offered_;  // where all have failed, each may come up yet
 }
 
 std::optional<wire::RefusalCode> FabricImpl::Admit(Link& link) {
@@ -589,7 +602,7 @@ Status FabricImpl::CreateLane(Link& link, uint32_t kind, std::unique_ptr<Lane>* 
   if (epoll_ctl(epoll_, EPOLL_CTL_ADD, (*out)->EventFd(), &event) != 0) {
     return Status::Error(HP_E_IO, "The fabric cannot watch a transport: " + ErrnoText() + ".");
   }
-  lanes_.push_back({&link, true});
+  lanes_.push_back({&link, (*out)->EventFd(), true});
   return Status::Ok();
 }
 
@@ -625,7 +638,10 @@ void FabricImpl::LinkDead(Link& link) {
   }
   if (!current) return;
   peer->link = nullptr;
-  if (link.lane_failed()) peer->failed_lanes |= link.lane_kind();
+  if (link.lane_failed() && (peer->failed_lanes & link.lane_kind()) == 0) {
+    peer->failed_lanes |= link.lane_kind();
+    std::fprintf(stderr, "hotpot: a transport to node %llu did not come up, and the next attempts go without it: %s\n", static_cast<unsigned long long>(peer->node.value), link.status().message.c_str());
+  }
   peer->next_dial = Clock::now() + peer->back_off;
   peer->back_off = std::min(peer->back_off * 2, link.refused_as_unknown() ? kBackOffUnknown : kBackOffMax);
 }

@@ -1,4 +1,4 @@
-// The fabric: authenticated, ordered messages between the engines of a cluster, over UCX active messages.
+// The fabric: authenticated, ordered messages between the engines of a cluster, over shared memory, RDMA or TCP.
 //
 // A link to a peer is up after both sides proved knowledge of the cluster key and told the same protocol version. While it is up
 // messages arrive once and in the order sent. When it breaks, every message not yet delivered is lost, on_peer_down is called once,
@@ -29,7 +29,7 @@ class FabricEvents {
 
 struct FabricConfig {
   std::string bind_address;  // "ip:port"
-  std::string transports;    // UCX_TLS, empty = UCX's own choice
+  std::string transports;    // as UCX_TLS (TransportChoice), empty = what there is
   std::vector<std::byte> cluster_key;
   NodeId self;
   Incarnation incarnation;
@@ -57,7 +57,8 @@ class Fabric {
   virtual int Progress() = 0;
   // An epoll descriptor: readable when there is something to do, if Arm() has returned true. Who sleeps in epoll_wait on it anyway may add descriptors of
   // its own, with data.u64 below kFirstTag, and pass on what it was told under the turn: the next Progress() then does not ask the kernel again.
-  // Arm() returns false if there is work to do: call Progress() again instead of sleeping.
+  // Arm() returns false if there is work to do: call Progress() again instead of sleeping. Progress() and Send() undo it: who has called one of them arms again before
+  // giving the turn away, or a message may come that nobody is woken for.
   virtual int EventFd() const = 0;
   static constexpr uint64_t kFirstTag = uint64_t{1} << 32;
   virtual void Told(std::span<const epoll_event>) {}

@@ -53,7 +53,7 @@ class FrameStream {
     MessageBody body;
     size_t bytes() const { return sizeof header + wire::Padded(body.size()); }
   };
-  // Holds many of the small messages that make up most of the traffic, at 64 peers 4 MiB in all.
+  // Holds many of the small messages that make up most of the traffic, at 64 peers 4 MiB in all, twice that with rings.
   static constexpr size_t kBufferBytes = 64u << 10;
 
   Result Fail(Result result, std::string error);

@@ -53,7 +53,7 @@ class Handshake {
   Incarnation peer_incarnation() const { return peer_incarnation_; }
   // The one lane both sides take, or 0 when there is none in common.
   uint32_t ChooseLane() const;
-  // Marks the messages that the dialer (or the acceptor) sends on a UCX lane.
+  // Marks what the dialer (or the acceptor) sends on a lane.
   uint64_t Token(bool from_dialer) const;
 
   // An identity of this kernel, user and set of namespaces: two processes that have it in common can share memory.

@@ -33,7 +33,7 @@ class Lane {
     kPoll,  // no event would tell of the next step: call Progress() every millisecond, and do not watch EventFd
             // meanwhile
   };
-  virtual Armed Arm() = 0;
+  virtual Armed Arm() = 0;  // until the next Progress() or Send()
   // Starts the end, or goes on with it; true when the lane may be destroyed. Nothing is reported any more.
   virtual bool Close() = 0;
   virtual bool wants_polling() const = 0;    // Arm says, or would say, kPoll

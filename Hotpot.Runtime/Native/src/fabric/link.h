@@ -71,7 +71,7 @@ class Link final : private LaneEvents {
   uint32_t lane_kind() const { return lane_kind_; }
   // Null when there is none, or none that may be used any more.
   Lane* lane() const { return state_ == State::kDead ? nullptr : lane_.get(); }
-  // The session's secret marks for UCX messages.
+  // The session's secret marks for a lane.
   uint64_t TokenOut() const { return handshake_.Token(dialer()); }
   uint64_t TokenIn() const { return handshake_.Token(!dialer()); }
   LaneEvents& lane_events() { return *this; }

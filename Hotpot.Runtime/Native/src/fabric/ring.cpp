@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace hotpot {
 namespace {
@@ -29,11 +30,31 @@ void ForStretches(std::byte* ring, uint64_t at, size_t bytes, F&& f) {
 
 }  // namespace
 
+int OpenNeighbours(const std::string& path, mode_t kind, off_t size) {
+  // It is looked at before it is opened: opening alone may block (a lease, a line without a carrier) or have effects.
+  const int look = open(path.c_str(), O_PATH | O_CLOEXEC);
+  if (look < 0) return -1;
+  int fd = -1;
+  struct stat info {};
+  if (fstat(look, &info) == 0) {
+    errno = EINVAL;
+    if ((info.st_mode & S_IFMT) == kind && (kind != S_IFREG || info.st_size == size))
+      fd = open(("/proc/self/fd/" + std::to_string(look)).c_str(), O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  }
+  const int error = errno;
+  close(look);
+  errno = error;
+  return fd;
+}
+
 Status RingMemory::Create(uint64_t token, std::unique_ptr<RingMemory>* out) {
   const int fd = memfd_create("hotpot-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd < 0) return Failed("memfd_create");
   std::unique_ptr<RingMemory> memory(new RingMemory(fd));
-  if (ftruncate(fd, kHeaderBytes + kRingBytes) != 0) return Failed("ftruncate");
+  if (const int error = posix_fallocate(fd, 0, kHeaderBytes + kRingBytes); error != 0) {
+    errno = error;
+    return Failed("reserving it");
+  }
   if (fcntl(fd, F_ADD_SEALS, kSeals) != 0) return Failed("sealing it");
   if (Status status = memory->Map(); !status.ok()) return status;
   memory->header().token = token;
@@ -43,15 +64,13 @@ Status RingMemory::Create(uint64_t token, std::unique_ptr<RingMemory>* out) {
 }
 
 Status RingMemory::Open(const std::string& path, uint64_t token, std::unique_ptr<RingMemory>* out) {
-  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  const int fd = OpenNeighbours(path, S_IFREG, kHeaderBytes + kRingBytes);
   if (fd < 0) return Failed("opening the neighbour's");
   std::unique_ptr<RingMemory> memory(new RingMemory(fd));
-  struct stat info {};
-  if (fstat(fd, &info) != 0) return Failed("fstat");
   const int seals = fcntl(fd, F_GET_SEALS);
-  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0 || info.st_size != static_cast<off_t>(kHeaderBytes + kRingBytes))
-    return Status::Error(HP_E_IO, "What the neighbour calls its shared memory is none.");
+  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0) return Status::Error(HP_E_IO, "What the neighbour calls its shared memory is none.");
   if (Status status = memory->Map(); !status.ok()) return status;
+  close(std::exchange(memory->fd_, -1));
   if (memory->header().token != token || memory->header().bytes != kRingBytes)
     return Status::Error(HP_E_IO, "The neighbour's shared memory is of another connection.");
   *out = std::move(memory);
@@ -68,7 +87,7 @@ Status RingMemory::Map() {
 
 RingMemory::~RingMemory() {
   if (map_ != nullptr) munmap(map_, kHeaderBytes + kRingBytes);
-  close(fd_);
+  if (fd_ >= 0) close(fd_);
 }
 
 ssize_t RingReader::Read(std::byte* to, size_t room) {

@@ -8,7 +8,8 @@
 // exchanges it for 0, so that exactly one of them does.
 //
 // Trust. Each side keeps its own index and believes the other's only as far as the distance between the two is possible; bytes are copied out before they are
-// looked at, since the other side could still change them; and the memory is sealed against shrinking, which would be a SIGBUS to who reads it.
+// looked at, since the other side could still change them; and the memory is there from the beginning and sealed against shrinking, because a page that is missing is a
+// SIGBUS to who touches it. (A peer that punches holes into it on a machine without free memory could still cause one.)
 #pragma once
 #include <atomic>
 #include <memory>
@@ -21,8 +22,7 @@
 
 namespace hotpot {
 
-// A power of two. What a sender can put in before it has to wait for its receiver, and small enough to stay in a processor's own cache with the pages it
-// carries.
+// A power of two: what a sender can put in before it has to wait for its receiver.
 constexpr size_t kRingBytes = 1u << 20;
 
 struct RingHeader {
@@ -35,6 +35,9 @@ struct RingHeader {
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free && sizeof(RingHeader) <= 4096);
 
+// Opens what another process has as `path` in its /proc/<pid>/fd, if it is of this kind (S_IFREG, S_IFIFO) and, for a file, of this size. -1 with errno.
+int OpenNeighbours(const std::string& path, mode_t kind, off_t size);
+
 // The mapping, on either side.
 class RingMemory {
  public:
@@ -46,7 +49,7 @@ class RingMemory {
   RingMemory(const RingMemory&) = delete;
   RingMemory& operator=(const RingMemory&) = delete;
 
-  int fd() const { return fd_; }
+  int fd() const { return fd_; }  // of who made it
   RingHeader& header() const { return *static_cast<RingHeader*>(map_); }
   std::byte* data() const { return static_cast<std::byte*>(map_) + kHeaderBytes; }
 
@@ -54,7 +57,7 @@ class RingMemory {
   static constexpr size_t kHeaderBytes = 4096;
   explicit RingMemory(int fd) : fd_(fd) {}
   Status Map();
-  const int fd_;
+  int fd_;                // -1 when opened: a mapping needs none. Immutable after Create or Open.
   void* map_ = nullptr;  // Immutable after Create or Open.
 };
 

@@ -41,30 +41,33 @@ Status RingLane::Connect(Bytes peer_address) {
   wire::RingAddress address{};
   if (peer_address.size() != sizeof address) return Status::Error(HP_E_PEER_LOST, "The peer's shared memory has an address of the wrong size.");
   std::memcpy(&address, peer_address.data(), sizeof address);
+  // Before the memory: that one's token proves that the process still was the peer. For reading as well: without a reader a byte would be a signal to us.
+  peer_bell_ = OpenNeighbours(PathOf(address.process, address.bell), S_IFIFO, 0);
+  if (peer_bell_ < 0) return Status::Error(HP_E_PEER_LOST, std::string("The peer's bell cannot be opened: ") + std::strerror(errno) + ".");
   if (Status status = RingMemory::Open(PathOf(address.process, address.memory), token_out_, &out_memory_); !status.ok()) return status;
-  // For reading as well: a pipe that nobody reads any more is an error then, not a signal.
-  peer_bell_ = open(PathOf(address.process, address.bell).c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK);
-  struct stat info {};
-  if (peer_bell_ < 0 || fstat(peer_bell_, &info) != 0 || !S_ISFIFO(info.st_mode)) return Status::Error(HP_E_PEER_LOST, "The peer's bell cannot be opened.");
   writer_.emplace(*out_memory_);
   stream_.Queue(wire::FrameKind::kWelcome, 0, {});
-  return stream_.Flush(&sent_) == FrameStream::Result::kClosed ? Status::Error(HP_E_PEER_LOST, stream_.error() + ".") : Status::Ok();
+  return stream_.Flush(&uncounted_) == FrameStream::Result::kClosed ? Status::Error(HP_E_PEER_LOST, stream_.error() + ".") : Status::Ok();
 }
 
 Status RingLane::Send(uint16_t type, MessageBody body) {
   HOTPOT_CHECK(writer_.has_value());
   WakeUp();  // an answer that comes while the turn lasts is seen at its end
   stream_.Queue(wire::FrameKind::kData, type, std::move(body));
-  if (stream_.Flush(&sent_) == FrameStream::Result::kClosed) return Status::Error(HP_E_PEER_LOST, "The shared memory with the peer failed: " + stream_.error() + ".");
+  if (stream_.Flush(&uncounted_) == FrameStream::Result::kClosed) return Status::Error(HP_E_PEER_LOST, "The shared memory with the peer failed: " + stream_.error() + ".");
   return Status::Ok();
 }
 
 unsigned RingLane::Progress() {
   WakeUp();
   if (stopped_) return 0;
+  if (forged_) {
+    Malformed("a bell rang that nobody had to ring");
+    return 1;
+  }
   const size_t unsent = stream_.unsent_bytes();
-  if (unsent > 0 && stream_.Flush(&sent_) == FrameStream::Result::kClosed) {
-    Broken(stream_.error());
+  if (unsent > 0 && stream_.Flush(&uncounted_) == FrameStream::Result::kClosed) {
+    Malformed(stream_.error());
     return 1;
   }
   return (stream_.unsent_bytes() < unsent) + Deliver();
@@ -79,18 +82,15 @@ unsigned RingLane::Deliver() {
     wire::FrameHeader header{};
     Bytes body;
     const auto from = frames < kFramesPerTurn ? FrameStream::From::kChannel : FrameStream::From::kBuffer;
-    const FrameStream::Result result = stream_.Read(from, kMaxMessageBytes, &header, &body, &received_);
+    const FrameStream::Result result = stream_.Read(from, kMaxMessageBytes, &header, &body, &uncounted_);
     if (result == FrameStream::Result::kIdle) break;
     ++frames;
-    if (result == FrameStream::Result::kClosed) {
-      Broken(stream_.error());
-    } else if (result == FrameStream::Result::kFrame && header.kind == static_cast<uint16_t>(wire::FrameKind::kData) && header.sequence > 0) {
+    if (result == FrameStream::Result::kFrame && header.kind == static_cast<uint16_t>(wire::FrameKind::kData) && header.sequence > 0) {
       events_.OnLaneMessage(header.type, body);
     } else if (result == FrameStream::Result::kFrame && header.kind == static_cast<uint16_t>(wire::FrameKind::kWelcome) && header.sequence == 0 && header.length == 0) {
       events_.OnLaneOpen();
     } else {
-      stopped_ = true;
-      events_.OnLaneMalformed(result == FrameStream::Result::kMalformed ? stream_.error() : "a frame arrived that has no place on a lane");
+      Malformed(result == FrameStream::Result::kFrame ? "a frame arrived that has no place on a lane" : stream_.error());
     }
   }
   return frames;
@@ -110,9 +110,13 @@ Lane::Armed RingLane::Arm() {
 // Takes the flag back, or else the byte that its taker owes us.
 void RingLane::WakeUp() {
   if (std::exchange(sleeps_, false) && in_memory_->header().sleeps.exchange(0, std::memory_order_acq_rel) == 0) ++bells_due_;
-  if (bells_due_ == 0) return;
+  constexpr uint32_t kLookEvery = 64;
+  if (bells_due_ == 0 && ++quiet_ % kLookEvery != 0) return;
   char bytes[64];
-  if (const ssize_t got = read(bell_[0], bytes, sizeof bytes); got > 0) bells_due_ -= std::min(bells_due_, static_cast<uint32_t>(got));
+  const ssize_t got = read(bell_[0], bytes, sizeof bytes);
+  if (got <= 0) return;
+  forged_ |= static_cast<uint32_t>(got) > bells_due_;
+  bells_due_ -= std::min(bells_due_, static_cast<uint32_t>(got));
 }
 
 // After a fence that follows what there is to hear of.
@@ -125,7 +129,7 @@ void RingLane::RingBell() {
 ssize_t RingLane::Receive(std::byte* to, size_t room) {
   const ssize_t got = reader_->Read(to, room);
   if (got <= 0) {
-    errno = got < 0 ? EPROTO : EAGAIN;
+    errno = got < 0 ? EPROTO : EAGAIN;  // an index that makes no sense
     return -1;
   }
   if (writer_) {
@@ -152,9 +156,9 @@ ssize_t RingLane::Send(std::span<const iovec> pieces) {
   return -1;
 }
 
-void RingLane::Broken(const std::string& what) {
+void RingLane::Malformed(const std::string& what) {
   stopped_ = true;
-  events_.OnLaneBroken("The shared memory with the peer failed: " + what + ".");
+  events_.OnLaneMalformed(what);
 }
 
 }  // namespace hotpot

@@ -3,11 +3,12 @@
 // Why not UCX's shared memory. A silo sleeps between messages, and what a commit of a kibibyte costs is then decided by the way to bed and back: UCX arms a
 // worker with several system calls, wakes through three nested epoll sets, and cannot be armed at all while a message waits for room, so that a sender looks again
 // every millisecond. Here arming is one store and a look at the ring, a wake-up is one byte in a pipe, written only to who sleeps, and a full ring is waited
-// for like an empty one. And a sender that is killed in the middle of a message does not leave a place in the ring that all others wait for. Where messages
-// are long UCX is no faster either: what bounds them is the copying. UCX's transports can still be asked for by name (posix, sysv).
+// for like an empty one. And a sender that is killed in the middle of a message does not leave a place in the ring that all others wait for. UCX's transports can still be
+// asked for by name (posix, sysv).
 //
 // The bell is a pipe. `RingHeader::sleeps` of an end's incoming ring says that it sleeps; who has something for it, bytes or room, takes the flag and writes one byte.
-// So a byte comes for each flag that was taken, and bells_due_ counts those that have not been read yet.
+// So a byte comes for each flag that was taken, and bells_due_ counts those that have not been read yet. A byte that is not due is a forgery, and ends the lane: it would keep
+// us from sleeping. So now and then the pipe is read when nothing is due.
 //
 // No wake-up is lost, because both sides first write and then look, with a full fence in between: a sender moves `written` and looks at `sleeps`, a receiver sets
 // `sleeps` and looks at `written`; the same with `read` and `sender_waits` for room.
@@ -47,7 +48,7 @@ class RingLane final : public Lane, private ByteChannel {
   void WakeUp();
   void RingBell();
   unsigned Deliver();
-  void Broken(const std::string& what);
+  void Malformed(const std::string& what);
 
   const uint64_t token_out_;
   LaneEvents& events_;
@@ -59,8 +60,10 @@ class RingLane final : public Lane, private ByteChannel {
   int peer_bell_ = -1;
   bool sleeps_ = false;      // the flag was set by the last Arm
   uint32_t bells_due_ = 0;   // bytes on their way through bell_
-  bool stopped_ = false;     // broken or malformed, and told so
-  uint64_t received_ = 0, sent_ = 0;
+  uint32_t quiet_ = 0;       // wake-ups without a byte due
+  bool forged_ = false;      // a byte came that was not due
+  bool stopped_ = false;     // malformed, and told so
+  uint64_t uncounted_ = 0;   // bytes: the link counts messages
   FrameStream stream_;
 };
 

@@ -27,7 +27,7 @@ enum class FrameKind : uint16_t {
   kHello = 1,      // dialer: who I am, whom I call, my nonce
   kChallenge = 2,  // acceptor: who I am, my nonce, proof that I know the key
   kProof = 3,      // dialer: proof that I know the key
-  kWelcome = 4,    // acceptor: you are a member, the link may carry messages
+  kWelcome = 4,    // acceptor: you are a member, the link may carry messages; on a ring lane, either: it is open
   kRefusal = 5,    // either: no, and why; the connection is closed after it
   kLane = 6,       // either: the address of my end of the lane for this link
   kData = 7,       // either: an engine message

@@ -36,7 +36,7 @@ class PmemLog final : public SegmentedLog {
   // Written by the holder of the engine's turn only.
   MappedFile mapping_;
   uint64_t mark_offset_ = 0;  // of the tail mark last stored; 0 = none
-  uint64_t ready_ = 0;        // pages below it, from where this life began to append, take no fault
+  uint64_t ready_ = 0;        // pages below it, from where this life began to append, are not asked for again
 };
 
 }  // namespace hotpot::log
