@@ -61,6 +61,6 @@ internal static partial class Simulation
         double Number(string name) => double.Parse(summary.Groups[name].Value, CultureInfo.InvariantCulture);
     }
 
-    [GeneratedRegex(@"\d+ seeds, (?<failed>\d+) failed, (?<commits>\d+) commits acknowledged, (?<events>\d+) events, ")]
+    [GeneratedRegex(@"\d+ seeds, (?<failed>\d+) failed, (?<commits>\d+) commits acknowledged, .*?(?<events>\d+) events, ")]
     private static partial Regex Summary();
 }
