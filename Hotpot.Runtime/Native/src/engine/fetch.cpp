@@ -18,8 +18,8 @@ constexpr size_t kFetchPages = 64;
 static_assert(kFetchPages <= kFetchPagesMax);
 // Pages that hp_read and hp_prefetch wait for at once: copied in 50 us, while others wait for the turn.
 constexpr uint64_t kReadBatch = 128;
-// And that they ask for at once: with their heads just below what our ring of shared memory holds (ring.h), so that an owner on this host does not wait for room.
-constexpr uint64_t kReadWindow = 240;
+// And that they ask for at once: two batches, 1 MiB, about what our ring of shared memory holds (ring.h), so that an owner on this host hardly waits for room.
+constexpr uint64_t kReadWindow = 2 * kReadBatch;
 // Then they look whether the dataset is still there, and whether they may still wait.
 constexpr auto kWaitSlice = 20ms;
 // From a store, under the turn: 256 KiB of a disk's sequential reading.

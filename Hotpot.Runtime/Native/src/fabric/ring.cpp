@@ -91,7 +91,7 @@ RingMemory::~RingMemory() {
 }
 
 ssize_t RingReader::Read(std::byte* to, size_t room) {
-  const uint64_t have = memory_.header().written.load(std::memory_order_acquire) - read_;
+  const uint64_t have = memory_.header().written.load() - read_;
   if (have > kRingBytes) return -1;
   const size_t bytes = std::min<size_t>(have, room);
   if (bytes == 0) return 0;
@@ -100,12 +100,12 @@ ssize_t RingReader::Read(std::byte* to, size_t room) {
     to += count;
   });
   read_ += bytes;
-  memory_.header().read.store(read_, std::memory_order_release);
+  memory_.header().read.store(read_);
   return static_cast<ssize_t>(bytes);
 }
 
 ssize_t RingWriter::Write(std::span<const iovec> pieces) {
-  const uint64_t used = written_ - memory_.header().read.load(std::memory_order_acquire);
+  const uint64_t used = written_ - memory_.header().read.load();
   if (used > kRingBytes) return -1;
   size_t room = kRingBytes - used, total = 0;
   for (const iovec& piece : pieces) {
@@ -119,7 +119,7 @@ ssize_t RingWriter::Write(std::span<const iovec> pieces) {
     if (total == room) break;
   }
   written_ += total;
-  if (total > 0) memory_.header().written.store(written_, std::memory_order_release);
+  if (total > 0) memory_.header().written.store(written_);
   return static_cast<ssize_t>(total);
 }
 

@@ -5,7 +5,8 @@
 //
 // Who may write what: `token` and `bytes` the receiver, before anybody else knows of the memory. `written` and `sender_waits` the sender, `read` the receiver.
 // `sleeps` is set by the receiver before it sleeps and taken back by it afterwards, or taken by the sender, who then owes it one ring of its bell; either
-// exchanges it for 0, so that exactly one of them does.
+// exchanges it for 0, so that exactly one of them does. All of it in one order that both see (sequentially consistent): each side first writes and then looks, so
+// one of the two sees what the other has written (ring_lane.h).
 //
 // Trust. Each side keeps its own index and believes the other's only as far as the distance between the two is possible; bytes are copied out before they are
 // looked at, since the other side could still change them; and the memory is there from the beginning and sealed against shrinking, because a page that is missing is a
@@ -66,7 +67,7 @@ class RingReader {
  public:
   explicit RingReader(RingMemory& memory) : memory_(memory) {}
   ssize_t Read(std::byte* to, size_t room);
-  bool HasBytes() const { return memory_.header().written.load(std::memory_order_acquire) != read_; }
+  bool HasBytes() const { return memory_.header().written.load() != read_; }
 
  private:
   RingMemory& memory_;
@@ -77,7 +78,7 @@ class RingWriter {
  public:
   explicit RingWriter(RingMemory& memory) : memory_(memory) {}
   ssize_t Write(std::span<const iovec> pieces);
-  bool HasRoom() const { return written_ - memory_.header().read.load(std::memory_order_acquire) != kRingBytes; }
+  bool HasRoom() const { return written_ - memory_.header().read.load() != kRingBytes; }
 
  private:
   RingMemory& memory_;

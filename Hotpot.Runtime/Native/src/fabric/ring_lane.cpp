@@ -98,18 +98,17 @@ unsigned RingLane::Deliver() {
 
 Lane::Armed RingLane::Arm() {
   if (!sleeps_) {
-    in_memory_->header().sleeps.store(1, std::memory_order_relaxed);
+    in_memory_->header().sleeps.store(1);
     sleeps_ = true;
   }
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (in_memory_->header().sleeps.load(std::memory_order_relaxed) == 1 && !reader_->HasBytes() && !(stream_.writing() && writer_->HasRoom())) return Armed::kYes;
+  if (in_memory_->header().sleeps.load() == 1 && !reader_->HasBytes() && !(stream_.writing() && writer_->HasRoom())) return Armed::kYes;
   WakeUp();
   return Armed::kBusy;
 }
 
 // Takes the flag back, or else the byte that its taker owes us.
 void RingLane::WakeUp() {
-  if (std::exchange(sleeps_, false) && in_memory_->header().sleeps.exchange(0, std::memory_order_acq_rel) == 0) ++bells_due_;
+  if (std::exchange(sleeps_, false) && in_memory_->header().sleeps.exchange(0) == 0) ++bells_due_;
   constexpr uint32_t kLookEvery = 64;
   if (bells_due_ == 0 && ++quiet_ % kLookEvery != 0) return;
   char bytes[64];
@@ -119,10 +118,10 @@ void RingLane::WakeUp() {
   bells_due_ -= std::min(bells_due_, static_cast<uint32_t>(got));
 }
 
-// After a fence that follows what there is to hear of.
+// After what there is to hear of has been written.
 void RingLane::RingBell() {
   std::atomic<uint32_t>& sleeps = out_memory_->header().sleeps;
-  if (sleeps.load(std::memory_order_relaxed) == 0 || sleeps.exchange(0, std::memory_order_acq_rel) == 0) return;
+  if (sleeps.load() == 0 || sleeps.exchange(0) == 0) return;
   [[maybe_unused]] const ssize_t r = write(peer_bell_, "", 1);  // a full pipe wakes as well
 }
 
@@ -133,9 +132,8 @@ ssize_t RingLane::Receive(std::byte* to, size_t room) {
     return -1;
   }
   if (writer_) {
-    std::atomic_thread_fence(std::memory_order_seq_cst);
     std::atomic<uint32_t>& waits = in_memory_->header().sender_waits;
-    if (waits.load(std::memory_order_relaxed) != 0 && waits.exchange(0, std::memory_order_relaxed) != 0) RingBell();
+    if (waits.load() != 0 && waits.exchange(0) != 0) RingBell();
   }
   return got;
 }
@@ -143,12 +141,10 @@ ssize_t RingLane::Receive(std::byte* to, size_t room) {
 ssize_t RingLane::Send(std::span<const iovec> pieces) {
   ssize_t put = writer_->Write(pieces);
   if (put == 0) {
-    out_memory_->header().sender_waits.store(1, std::memory_order_relaxed);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    out_memory_->header().sender_waits.store(1);
     put = writer_->Write(pieces);
   }
   if (put > 0) {
-    std::atomic_thread_fence(std::memory_order_seq_cst);
     RingBell();
     return put;
   }

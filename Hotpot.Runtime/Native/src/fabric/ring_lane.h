@@ -10,7 +10,7 @@
 // So a byte comes for each flag that was taken, and bells_due_ counts those that have not been read yet. A byte that is not due is a forgery, and ends the lane: it would keep
 // us from sleeping. So now and then the pipe is read when nothing is due.
 //
-// No wake-up is lost, because both sides first write and then look, with a full fence in between: a sender moves `written` and looks at `sleeps`, a receiver sets
+// No wake-up is lost, because both sides first write and then look: a sender moves `written` and looks at `sleeps`, a receiver sets
 // `sleeps` and looks at `written`; the same with `read` and `sender_waits` for room.
 //
 // Opening. Each side tells on the authenticated connection where its memory and bell are: a process and two of its descriptors. The memory begins with the
