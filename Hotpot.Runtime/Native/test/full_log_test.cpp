@@ -1,4 +1,4 @@
-// A log that has no room for a while: what it could not say is said before anything else goes into it.
+// A log that has no room for a while: what it could not say is said before anything else goes into it. And one that is slow: what it has yet to say is told to nobody.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -17,19 +17,24 @@ struct Entry {
   std::vector<std::byte> payload;
 };
 
-// A machine without a thread and without peers, whose log and pages outlive the engine, and whose disk is full when the test says so.
+// A machine without a thread, whose log and pages outlive the engine, and whose disk is full or slow when the test says so. What is sent to peers is kept.
 struct Machine final : Environment {
-  struct NoPeers final : Fabric {
+  struct Peers final : Fabric {
+    explicit Peers(Machine& m) : machine(m) {}
     std::string Address() const override { return "nowhere"; }
     Status SetPeer(NodeId, Incarnation, const std::string&) override { return Status::Ok(); }
     void RemovePeer(NodeId) override {}
-    bool IsUp(NodeId) const override { return false; }
-    bool Send(NodeId, uint16_t, MessageBody) override { return false; }
+    bool IsUp(NodeId) const override { return machine.peers_up; }
+    bool Send(NodeId, uint16_t type, MessageBody) override {
+      if (machine.peers_up) machine.sent.push_back(static_cast<MessageType>(type));
+      return machine.peers_up;
+    }
     int Progress() override { return 0; }
     int EventFd() const override { return -1; }
     bool Arm() override { return true; }
     int NextTimeoutMs() const override { return -1; }
     FabricStats Stats() const override { return {}; }
+    Machine& machine;
   };
   struct Log final : RedoLog {
     explicit Log(Machine& m) : machine(m) {}
@@ -42,7 +47,7 @@ struct Machine final : Environment {
       return Status::Ok();
     }
     Status AppendLater(uint16_t type, std::span<const Bytes> parts, Lsn* end) override { return Append(type, parts, end); }
-    Lsn DurableUpTo() const override { return End(); }
+    Lsn DurableUpTo() const override { return machine.durable.value_or(End()); }
     Lsn End() const override { return Lsn(machine.log.size() + 1); }
     int EventFd() const override { return -1; }
     void ClearEvent() override {}
@@ -92,8 +97,9 @@ struct Machine final : Environment {
     return Status::Ok();
   }
   Status RemoveStore(DatasetId) override { return Status::Ok(); }
-  Status OpenFabric(const FabricConfig&, FabricEvents&, std::unique_ptr<Fabric>* out) override {
-    *out = std::make_unique<NoPeers>();
+  Status OpenFabric(const FabricConfig&, FabricEvents& to, std::unique_ptr<Fabric>* out) override {
+    events = &to;
+    *out = std::make_unique<Peers>(*this);
     return Status::Ok();
   }
   void Background(std::function<void()> work) override { work(); }
@@ -102,6 +108,10 @@ struct Machine final : Environment {
   TimePoint now{};
   uint64_t lives = 0;
   bool full = false;
+  std::optional<Lsn> durable;  // no further, as long as it is set
+  bool peers_up = false;
+  std::vector<MessageType> sent;
+  FabricEvents* events = nullptr;
   std::vector<Entry> log;
   std::map<uint64_t, std::vector<std::byte>> pages;
 };
@@ -200,6 +210,71 @@ TEST_F(FullLog, AnAbortItCouldNotMarkIsNotSettledOverALaterCommit) {
   Install(2);
   EXPECT_EQ(Value(), 2u);
 }
+
+// A replica of a chunk that another node owns, told things by that owner.
+class SlowLog : public FullLog {
+ protected:
+  static constexpr NodeId kOwner{2};
+  static constexpr Incarnation kLife{1};
+
+  void SetUp() override {
+    Start();
+    machine_.peers_up = true;
+    ASSERT_TRUE(engine_->SetPeer(kOwner, kLife, "somewhere").ok());
+    machine_.events->OnPeerUp(kOwner, kLife);
+    hp_chunk_entry entry{0, HP_CHUNK_ACTIVE, 1, kOwner.value, 2, 0, {kOwner.value, kSelf.value}};
+    ASSERT_TRUE(engine_->ApplyMap(kId, {&entry, 1}).ok());
+  }
+  void Hear(MessageType type, const MessageBody& body) {
+    engine_->Call([&] { return machine_.events->OnMessage(kOwner, kLife, static_cast<uint16_t>(type), body), 0; });
+    Steps();
+  }
+  void Steps() {
+    for (int i = 0; i < 20; i++) {
+      machine_.now += std::chrono::milliseconds(2);
+      engine_->Step();
+    }
+  }
+  void Reconnect() {
+    machine_.events->OnPeerDown(kOwner, kLife, "the test says so");
+    machine_.events->OnPeerUp(kOwner, kLife);
+  }
+  // A record of one word, of a transaction with so many participants.
+  TxKey Replicated(uint32_t participants) {
+    TxKey key{{3, 77}, kId, kOwner};
+    std::vector<CollectedPage> pages{{0, kAnyVersion, {{64, 8}}, std::vector<std::byte>(8, std::byte{9})}};
+    std::vector<Participant> all;
+    for (uint32_t chunk = 0; chunk < participants; chunk++) all.push_back({kId.value, chunk, 0});
+    MessageBody body;
+    Writer w(&body);
+    w.Put(MessageHead{kId.value, 0, 0, 0, 0});
+    w.Put(Bytes(BuildRecord(key, 0, all, {{ChunkIndex(0), Epoch(1), &pages}})));
+    Hear(MessageType::kReplicate, body);
+    EXPECT_EQ(machine_.sent, std::vector{MessageType::kDurable});
+    machine_.sent.clear();
+    machine_.durable = Lsn(machine_.log.size() + 1);
+    return key;
+  }
+  // Told twice, with a break of the link in between, while the log has yet to say so.
+  void ExpectOneAnswer(MessageType told, MessageType answer, uint32_t participants) {
+    MessageBody body;
+    Writer(&body).Put(ToWire(Replicated(participants)));
+    Hear(told, body);
+    EXPECT_TRUE(machine_.sent.empty());
+    Reconnect();
+    Hear(told, body);
+    EXPECT_TRUE(machine_.sent.empty()) << "a restart would find the record undecided";
+    machine_.durable.reset();
+    Steps();
+    EXPECT_EQ(machine_.sent, std::vector{answer});
+    Hear(told, body);
+    EXPECT_EQ(machine_.sent, (std::vector{answer, answer})) << "now it is a matter of course";
+  }
+};
+
+TEST_F(SlowLog, AnAbortThatIsRepeatedIsNotAnsweredBeforeItsMarkerIsDurable) { ExpectOneAnswer(MessageType::kAbort, MessageType::kAborted, 1); }
+
+TEST_F(SlowLog, AnApplyThatIsRepeatedIsNotAnsweredBeforeItsMarkerIsDurable) { ExpectOneAnswer(MessageType::kApply, MessageType::kApplied, 2); }
 
 }  // namespace
 }  // namespace hotpot

@@ -269,6 +269,7 @@ bool Engine::ApplyFor(NodeId peer, TxKey key) {
   }
   // Where others take part, the marker must be durable before the answer: once all have answered the outcome may be forgotten
   // elsewhere, and a restart must not find the record undecided. With one participant the record itself is proof.
+  if (AnswerOwed(peer, MessageType::kApply, key)) return false;
   auto pending = pending_.find(key);
   bool wait = pending != pending_.end() && !pending->second.record.single_participant();
   Status applied = ApplyPending(key);
@@ -286,6 +287,14 @@ bool Engine::ApplyFor(NodeId peer, TxKey key) {
   return !wait;
 }
 
+// It was told before, and the answer waits for the marker to be durable. Then it goes to whoever told it last.
+bool Engine::AnswerOwed(NodeId peer, MessageType answered, TxKey key) {
+  auto owed = std::find_if(outcome_acks_.begin(), outcome_acks_.end(), [&](const OutcomeAck& ack) { return ack.answered == answered && ack.key == key; });
+  if (owed == outcome_acks_.end()) return false;
+  owed->peer = peer;
+  return true;
+}
+
 void Engine::OnAbort(NodeId peer, Reader reader) {
   TxKeyWire wire;
   if (!reader.Read(&wire)) {
@@ -293,6 +302,7 @@ void Engine::OnAbort(NodeId peer, Reader reader) {
     return;
   }
   TxKey key = FromWire(wire);
+  if (AnswerOwed(peer, MessageType::kAbort, key)) return;
   auto it = pending_.find(key);
   if (it == pending_.end()) {
     // Recovery committed what its former owner, cut off and alive, aborts now: no answer, so that nobody is told so.

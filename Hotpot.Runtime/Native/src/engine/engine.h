@@ -445,6 +445,7 @@ class Engine final : public FabricEvents {
   Status LogOutcome(TxKey key, bool commit, bool later = false);
   void MarkOutcome(TxKey key, bool commit, bool later = false);  // later: nobody waits for it to be durable
   void AnswerAbort(TxKey key, const PendingTx& pending);
+  bool AnswerOwed(NodeId peer, MessageType answered, TxKey key);
 
   // direct.cpp
   bool GatesOpen(const Dataset& ds, const OwnedTx& tx) const;
