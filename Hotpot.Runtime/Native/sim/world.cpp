@@ -178,7 +178,13 @@ Life* World::Start(size_t slot) {
   // From replicas that hide whatever they may to those that do it only where nobody reads for long.
   constexpr std::chrono::milliseconds kReadLately[] = {0ms, 20ms, 1000ms};
   config.read_lately = kReadLately[options_.seed % std::size(kReadLately)];
-  if (Status s = Engine::Create(std::move(config), &life.engine); !s.ok()) Fail("node %llu does not start again: %s", static_cast<unsigned long long>(disk_[slot]->node.value), s.message.c_str());
+  Status created = Engine::Create(config, &life.engine);
+  if (created.code == HP_E_DISK_FULL) {
+    Trace("n%llu does not start on a full disk; somebody frees some", static_cast<unsigned long long>(disk_[slot]->node.value));
+    conditions[slot].full = false;
+    created = Engine::Create(std::move(config), &life.engine);
+  }
+  if (Status& s = created; !s.ok()) Fail("node %llu does not start again: %s", static_cast<unsigned long long>(disk_[slot]->node.value), s.message.c_str());
   life.node = life.engine->self();
   life.incarnation = Incarnation(life.media.incarnation);
   current_[slot] = &life;

@@ -72,6 +72,7 @@ struct Machine final : Environment {
       return Status::Ok();
     }
     Status Write(PageIndex first, size_t pages, const std::byte* from) override {
+      if (machine.full) return Status::Error(HP_E_DISK_FULL, "The disk is full.");
       for (size_t i = 0; i < pages; i++) machine.pages[first.value + i].assign(from + i * kPageSize, from + (i + 1) * kPageSize);
       return Status::Ok();
     }
@@ -123,11 +124,14 @@ class FullLog : public ::testing::Test {
     Start();
     Install(1);
   }
-  void Start() {
+  Status Create() {
     EngineConfig config;
     config.flags = HP_FLAG_NO_USERFAULTFD;
     config.environment = &machine_;
-    ASSERT_TRUE(Engine::Create(std::move(config), &engine_).ok());
+    return Engine::Create(std::move(config), &engine_);
+  }
+  void Start() {
+    ASSERT_TRUE(Create().ok());
     const hp_dataset_desc desc{kId.value, 0x200000000000, 4 * kPageSize, 14, 1, HP_MODE_MULTI_WRITER, 0, "full"};
     ASSERT_TRUE(engine_->OpenDataset(desc).ok());
   }
@@ -209,6 +213,27 @@ TEST_F(FullLog, AnAbortItCouldNotMarkIsNotSettledOverALaterCommit) {
   SettleAll();
   Install(2);
   EXPECT_EQ(Value(), 2u);
+}
+
+// A copy that was given up and is to be synchronised again goes to the store, from where its pages count if they are equal to the source's. A restart finds them in the
+// log again, for the store need not have been synced.
+TEST_F(FullLog, AReplayThatCannotWriteWhatACopyWasGivenUpWithDoesNotStart) {
+  ASSERT_EQ(Commit(Prepared(7)), HP_OK);
+  hp_chunk_entry entry{0, HP_CHUNK_ACTIVE, 2, 2, 2, 2, {2, kSelf.value}};
+  ASSERT_TRUE(engine_->ApplyMap(kId, {&entry, 1}).ok());
+  ASSERT_EQ(machine_.pages.size(), 1u);
+  std::vector<Entry> left = machine_.log;
+  engine_.reset();
+  machine_.log = left;
+  machine_.pages.clear();  // a power cut
+  machine_.full = true;
+  EXPECT_EQ(Create().code, HP_E_DISK_FULL);
+  machine_.full = false;
+  ASSERT_TRUE(Create().ok());
+  uint64_t value = 0;
+  ASSERT_EQ(machine_.pages.size(), 1u);
+  std::memcpy(&value, machine_.pages.at(0).data() + 64, sizeof value);
+  EXPECT_EQ(value, 7u);
 }
 
 // A replica of a chunk that another node owns, told things by that owner.

@@ -362,7 +362,7 @@ class Engine final : public FabricEvents {
   void BecamePresent(Dataset& ds, uint64_t first, size_t pages, Purpose purpose = Purpose::kRead);
   void OnFetch(NodeId peer, const MessageHead& head, Reader reader);
   void OnPages(NodeId peer, const MessageHead& head, Reader reader);
-  void DropCached(Dataset& ds, Chunk& chunk);
+  void DropCached(Dataset& ds, Chunk& chunk, Status* stored = nullptr);
   Status WaitPresent(DatasetId id, uint64_t first, uint64_t end, uint64_t ask_end, uint64_t* asked, Purpose purpose, TimePoint deadline,
                      std::unique_lock<std::mutex>& turn);
   void PutEntry(Writer& w, const Chunk& chunk) const;

@@ -344,7 +344,9 @@ void Engine::OnPages(NodeId peer, const MessageHead& head, Reader reader) {
 }
 
 // Forgets the chunk's pages in memory. Uncommitted stores stay: their base is kept as a twin. A replica's pages go to its store first.
-void Engine::DropCached(Dataset& ds, Chunk& chunk) {
+// What was dirty goes to the store. Dropped all the same when the store refuses it: this copy is not counted any more, the owner's is the true one, and a page that stayed
+// would be read.
+void Engine::DropCached(Dataset& ds, Chunk& chunk, Status* stored) {
   std::vector<uint32_t> present, again;
   for (uint32_t i = 0; i < chunk.pages.size(); i++)
     if (StateOf(chunk.pages.Peek(i)) == PageState::kPresent) present.push_back(i);
@@ -366,8 +368,10 @@ void Engine::DropCached(Dataset& ds, Chunk& chunk) {
       Page& p = chunk.pages[i];
       if (p.dirty) {
         PageIndex page(first_page + i);
-        // Dropped all the same when the store refuses it: this copy is not counted any more, the owner's is the true one, and a page that stayed would be read.
-        if (Status s = ds.store->Write(page, 1, ds.front->page(page)); !s.ok()) std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
+        if (Status s = ds.store->Write(page, 1, ds.front->page(page)); !s.ok()) {
+          std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
+          if (stored) *stored = s;
+        }
         p.dirty = 0;
       }
       SetState(p, PageState::kAbsent);

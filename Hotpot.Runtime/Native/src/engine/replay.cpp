@@ -4,7 +4,8 @@
 //   ---------+---------------------------------------------------------------+-----------------------------------------
 //   dataset  | known from now on                                             | same id, same properties
 //   drop     | forgotten, its store removed                                  | a later record of it cannot exist
-//   chunk    | role, epoch and sequence of one chunk                         | the last one wins
+//   chunk    | role, epoch and sequence of one chunk; what an incomplete     | the last one wins
+//            | copy had goes to the store                                    |
 //   prepare  | undecided                                                     | keyed by transaction
 //   commit   | its record is applied to the front; without a record: the     | absolute bytes, in the order of the commits
 //            | store has it already                                          |
@@ -147,9 +148,11 @@ class Replayer final : public LogReplay {
     chunk.held = c.flags & kChunkHeld;
     chunk.complete = c.flags & kChunkComplete;
     // As Engine::Adopt did: what is here is not the true copy any more, and must not pass for one before this node is connected.
-    if (!chunk.complete) e_.DropCached(*it->second, chunk);
+    // And what it held has to be in the store, for a synchronisation may have counted it as there.
+    Status stored;
+    if (!chunk.complete) e_.DropCached(*it->second, chunk, &stored);
     chunk.Shows(Sequence(c.applied));
-    return Status::Ok();
+    return stored;
   }
 
   Status OnPrepare(Lsn lsn, Bytes payload) {
