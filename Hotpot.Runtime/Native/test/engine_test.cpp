@@ -611,4 +611,30 @@ TEST(Engine, ReadersAndWritersOnAllNodesLoseNothing) {
   }
 }
 
+// A replica joins while a commit is prepared: its owner has the new epoch, and a sharer has yet to hear of it. What that one shows has the commit when it returns.
+TEST(Engine, ACommitOfTheEpochBeforeIsShownByWhoeverStillHasThatEpoch) {
+  Cluster c(3, {}, 64 * kMiB, 2);
+  c.Assign(0, {0});
+  auto* view = reinterpret_cast<volatile uint64_t*>(c[2].Map());
+  ASSERT_EQ(view[0], 0u);
+  Tx tx(c[0]);
+  const uint64_t value = 7;
+  ASSERT_EQ(tx.Write(0, &value, sizeof value), HP_OK);
+  ASSERT_EQ(tx.StageAndPrepare(c[0]), HP_OK);
+  hp_error error{};
+  hp_chunk_entry joining = c.Entry(0, 2, {0, 1}, HP_CHUNK_RECOVERING, 2);
+  ASSERT_EQ(hp_map_apply(c[0].engine(), kDataset, &joining, 1, &error), HP_OK) << error.message;
+  ASSERT_EQ(tx.Commit(c[0]), HP_OK);
+  EXPECT_EQ(view[0], value);
+  // Nobody has the epoch before any more: who shares is known anew.
+  c.Install(joining);
+  c.Install(c.Entry(0, 2, {0, 1}, HP_CHUNK_ACTIVE, 2));
+  EXPECT_EQ(view[0], value);
+  const uint64_t pushed = c[0].Stats().pushed_bytes;
+  const uint64_t next = 8;
+  ASSERT_EQ(c.Write(0, 0, &next, sizeof next).status, HP_OK);
+  EXPECT_EQ(view[0], next);
+  EXPECT_GT(c[0].Stats().pushed_bytes, pushed);
+}
+
 }  // namespace

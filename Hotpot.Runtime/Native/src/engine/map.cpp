@@ -180,6 +180,7 @@ Status Engine::ApplyMap(DatasetId id, std::span<const hp_chunk_entry> entries) {
 Status Engine::Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config) {
   chunk.level_due |= chunk.config.Announced() && config.owner != chunk.config.owner;
   bool epoch_changed = config.epoch != chunk.config.epoch;
+  bool was_recovering = chunk.config.phase == HP_CHUNK_RECOVERING;
   if (epoch_changed) chunk.gate = 0;
   // Counted without ever having had an epoch of the chunk: it was assigned to us, and nobody can have committed to it, since that needs us too.
   bool had_none = chunk.config.epoch.value == 0;
@@ -202,6 +203,7 @@ Status Engine::Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config) {
   chunk.config = std::move(config);
   if (ds.view) ds.view->ClearPoison(PageIndex(ds.PageOf(chunk.index, 0)), chunk.pages.size());  // new hope
   if (!epoch_changed) {
+    if (was_recovering && chunk.config.phase == HP_CHUNK_ACTIVE) chunk.ForgetSharers();
     if (chunk.level_due && chunk.config.phase == HP_CHUNK_ACTIVE) chunk.Level();
     bool was = chunk.held;
     chunk.held = replica;
@@ -231,7 +233,9 @@ Status Engine::Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config) {
         owed_drops_.push_back(key);  // the log is full
       }
   }
-  chunk.pages.ForEachTouched([](Page& p) { p.sharers = 0; });  // every other node drops what it cached when it learns of this epoch
+  // Every other node drops what it cached when it learns of this epoch. All have when the chunk is active in it; until then an owner that stays one pushes what was
+  // prepared before to whoever may show what it cached.
+  if (!Owns(chunk) || chunk.config.phase == HP_CHUNK_ACTIVE) chunk.ForgetSharers();
   if (was_held || chunk.held) return LogChunk(ds, chunk);
   return Status::Ok();
 }

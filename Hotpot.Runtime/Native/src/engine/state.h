@@ -84,6 +84,9 @@ struct Chunk {
     if (held && complete) floor = std::max(floor, applied.value);
     level_due = false;
   }
+  void ForgetSharers() {
+    pages.ForEachTouched([](Page& p) { p.sharers = 0; });
+  }
   uint64_t VersionOf(uint32_t page) const { return std::max<uint64_t>(pages[page].version, floor); }
 };
 
