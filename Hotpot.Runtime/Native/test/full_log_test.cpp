@@ -159,10 +159,10 @@ class FullLog : public ::testing::Test {
     }
     return HP_E_TIMEOUT;
   }
-  TxKey Prepared(uint64_t value) {
+  TxKey Prepared(uint64_t value, uint64_t offset = 64) {
     Transaction tx;
     tx.id = engine_->NewTxId();
-    EXPECT_TRUE(engine_->Write(tx, kId, 64, Bytes(reinterpret_cast<const std::byte*>(&value), sizeof value)).ok());
+    EXPECT_TRUE(engine_->Write(tx, kId, offset, Bytes(reinterpret_cast<const std::byte*>(&value), sizeof value)).ok());
     EXPECT_TRUE(engine_->Stage(tx, kId, kSelf, ++token_).ok());
     EXPECT_EQ(Wait(token_), HP_OK);
     TxKey key{tx.id, kId, kSelf};
@@ -213,6 +213,29 @@ TEST_F(FullLog, AnAbortItCouldNotMarkIsNotSettledOverALaterCommit) {
   SettleAll();
   Install(2);
   EXPECT_EQ(Value(), 2u);
+}
+
+// What a restart finds undecided may have an older sequence than what it shows. So what it shows before that is settled is nothing to compare a commit with.
+TEST_F(FullLog, WhatIsReadBeforeRecoveryHasSettledIsNoBaseOfACommit) {
+  ASSERT_EQ(Commit(Prepared(1)), HP_OK);
+  (void)Prepared(2);
+  ASSERT_EQ(Commit(Prepared(3, 4096)), HP_OK);
+  CrashAndStart();
+  uint64_t value = 0, base = 99;
+  ASSERT_TRUE(engine_->Peek(kId, 64, sizeof value, reinterpret_cast<std::byte*>(&value), &base).ok());
+  ASSERT_EQ(value, 1u);
+  SettleAll();
+  Install(2);
+  ASSERT_EQ(Value(), 2u);
+  Transaction tx;
+  tx.id = engine_->NewTxId();
+  value = 4;
+  ASSERT_TRUE(engine_->Write(tx, kId, 64, Bytes(reinterpret_cast<const std::byte*>(&value), sizeof value)).ok());
+  tx.parts.at({kId, ChunkIndex(0)}).front().base_version = base;
+  ASSERT_TRUE(engine_->Stage(tx, kId, kSelf, ++token_).ok());
+  ASSERT_EQ(Wait(token_), HP_OK);
+  ASSERT_TRUE(engine_->Prepare({tx.id, kId, kSelf}, HP_PREPARE_FAIL_ON_CONFLICT, 1, 1000, ++token_).ok());
+  EXPECT_EQ(Wait(token_), HP_E_BUSY) << "its commit node has to look again";
 }
 
 // A copy that was given up and is to be synchronised again goes to the store, from where its pages count if they are equal to the source's. A restart finds them in the
@@ -296,6 +319,45 @@ class SlowLog : public FullLog {
     EXPECT_EQ(machine_.sent, (std::vector{answer, answer})) << "now it is a matter of course";
   }
 };
+
+// The other side: this node owns the chunk, and the commit node of a transaction with other participants is a replica of it, whose log may be full.
+class FullLogElsewhere : public SlowLog {
+ protected:
+  void SetUp() override {
+    SlowLog::SetUp();
+    hp_chunk_entry entry{0, HP_CHUNK_ACTIVE, 2, kSelf.value, 2, 0, {kSelf.value, kOwner.value}};
+    ASSERT_TRUE(engine_->ApplyMap(kId, {&entry, 1}).ok());
+    ASSERT_TRUE(engine_->OpenGate(kId, ChunkIndex(0), Epoch(2)).ok());
+  }
+};
+
+// A replica is lost, and nobody has given up on it yet: it may come back with the record undecided, after this node has been lost too, and be told of the outcome by whoever is left.
+TEST_F(FullLogElsewhere, NoOutcomeIsForgottenWhileALostReplicaStillCounts) {
+  auto install = [&](uint64_t epoch, hp_chunk_phase phase, uint32_t replicas) {
+    hp_chunk_entry entry{0, static_cast<uint32_t>(phase), epoch, kSelf.value, replicas, 0, {kSelf.value, kOwner.value}};
+    ASSERT_TRUE(engine_->ApplyMap(kId, {&entry, 1}).ok());
+  };
+  install(3, HP_CHUNK_ACTIVE, 1);
+  const TxKey before = Prepared(1);
+  ASSERT_EQ(Commit(before), HP_OK);
+  const TxKey after = Prepared(2);
+  ASSERT_EQ(Commit(after), HP_OK);
+  install(4, HP_CHUNK_ACTIVE, 2);
+  auto outcome = [&](TxKey key) {
+    hp_outcome out = HP_OUTCOME_PREPARED;
+    EXPECT_TRUE(engine_->TxOutcome(key, ChunkIndex(0), HP_ASK_LOOK, &out).ok());
+    return out;
+  };
+  engine_->RemovePeer(kOwner, kLife);
+  engine_->Forget(before);
+  EXPECT_EQ(outcome(before), HP_OUTCOME_COMMITTED);
+  install(5, HP_CHUNK_RECOVERING, 1);
+  engine_->Forget(before);
+  EXPECT_EQ(outcome(before), HP_OUTCOME_COMMITTED) << "recovery has yet to settle what it left";
+  install(5, HP_CHUNK_ACTIVE, 1);
+  engine_->Forget(after);
+  EXPECT_EQ(outcome(after), HP_OUTCOME_UNKNOWN);
+}
 
 TEST_F(SlowLog, AnAbortThatIsRepeatedIsNotAnsweredBeforeItsMarkerIsDurable) { ExpectOneAnswer(MessageType::kAbort, MessageType::kAborted, 1); }
 

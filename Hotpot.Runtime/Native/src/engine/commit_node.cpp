@@ -63,7 +63,7 @@ Status Engine::Collect(Transaction& tx, DatasetId id, std::span<const hp_range> 
       if (runs_scratch_.empty()) continue;
       size_t changed = 0;
       for (const Run& run : runs_scratch_) changed += run.length;
-      CollectedPage out{in_chunk, present ? chunk.VersionOf(in_chunk) : 0, runs_scratch_, std::vector<std::byte>(changed)};
+      CollectedPage out{in_chunk, present ? chunk.BaseVersionOf(in_chunk) : 0, runs_scratch_, std::vector<std::byte>(changed)};
       std::byte* to_bytes = out.bytes.data();
       for (const Run& run : out.runs) {
         CopyFromView(to_bytes, mine + run.offset, run.length);

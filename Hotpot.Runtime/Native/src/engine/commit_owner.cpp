@@ -525,6 +525,8 @@ Status Engine::Abort(TxKey key, uint64_t token) {
 }
 
 void Engine::Forget(TxKey key) {
+  // A replica that was lost may have the record undecided, of whichever participant, until recovery has asked everybody who counts. Then its place in known_order_ ends it.
+  if (chunks_lost_ > 0) return;
   // Not before every replica has it, for until then recovery may ask.
   if (auto it = owned_.find(key); it != owned_.end()) it->second.forgotten = true;
   // Aborted ones are kept: "refused for ever" must outlive a late message of its commit node.

@@ -349,6 +349,7 @@ class Engine final : public FabricEvents {
   Peer* FindPeer(NodeId node);
   std::optional<PeerIndex> IndexOf(NodeId node);
   bool IsUp(NodeId node) const;
+  void LoseReplicas(NodeId node);
   bool Owns(const Chunk& chunk) const { return chunk.config.epoch.value != 0 && chunk.config.owner == self_; }
   bool LocalCopy(const Chunk& chunk) const { return chunk.config.epoch.value == 0 || (chunk.held && chunk.complete); }
 
@@ -532,6 +533,7 @@ class Engine final : public FabricEvents {
   bool checkpoint_wanted_ = false;         // eviction met pages that only a checkpoint makes clean
   bool dirty_pressure_ = false;            // and nothing else
   TimePoint last_checkpoint_;
+  uint32_t chunks_lost_ = 0;               // with a lost_at
   uint64_t owned_bytes_ = 0;               // of the records in owned_; written by their charges
   uint64_t pending_bytes_ = 0;             // of those in pending_, likewise
   uint8_t store_generation_ = 1;           // 1 to 31 in turn: what is written to a store now is durable there when it moves on

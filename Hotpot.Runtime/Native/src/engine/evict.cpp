@@ -99,6 +99,7 @@ void Engine::EraseDataset(DatasetId id) {
   auto it = datasets_.find(id);
   if (it == datasets_.end()) return;
   front_pages_ -= it->second->present_pages;
+  for (const auto& chunk : it->second->chunks) chunks_lost_ -= chunk && chunk->lost_at.value != 0;
   datasets_.erase(it);
 }
 

@@ -495,7 +495,7 @@ Status Engine::Peek(DatasetId id, uint64_t offset, size_t length, std::byte* to,
   if (StateOf(chunk.pages[in_chunk]) == PageState::kAbsent) Want(*ds, {page});
   if (StateOf(chunk.pages[in_chunk]) != PageState::kPresent) return Status::Error(HP_E_BUSY, "The page is on its way; look again.");
   std::memcpy(to, ds->front->page(PageIndex(page)) + offset % kPageSize, length);
-  *version = chunk.VersionOf(in_chunk);
+  *version = chunk.BaseVersionOf(in_chunk);
   return Status::Ok();
 }
 

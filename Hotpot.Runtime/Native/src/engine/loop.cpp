@@ -388,6 +388,7 @@ Status Engine::SetPeer(NodeId node, Incarnation incarnation, const std::string& 
     // The new life may have connected already, and what it sent before it was announced was refused: both sides begin anew.
     fabric_->RemovePeer(node);
     if (p->up) OnPeerDown(node, p->incarnation, "restarted");
+    LoseReplicas(node);
     p = FindPeer(node);
   }
   if (incarnation != p->incarnation) p->outcomes_taken.clear();
@@ -414,6 +415,17 @@ void Engine::RemovePeer(NodeId node, Incarnation incarnation) {
   }
   for (TxKey key : drop) FailPrepare(key, HP_E_PEER_LOST);
   for (TxKey key : check) CheckCommitted(key);
+  LoseReplicas(node);
+}
+
+// One life of the node is over. What it left undecided comes back with the next, and asks for the outcome.
+void Engine::LoseReplicas(NodeId node) {
+  for (auto& [id, ds] : datasets_)
+    for (auto& chunk : ds->chunks) {
+      if (!chunk || !chunk->config.HasReplica(node)) continue;
+      chunks_lost_ += chunk->lost_at.value == 0;
+      chunk->lost_at = chunk->config.epoch;
+    }
 }
 
 int Engine::PeerConnected(NodeId node) const {

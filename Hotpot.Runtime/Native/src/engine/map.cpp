@@ -201,6 +201,10 @@ Status Engine::Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config) {
     for (TxKey key : aborting) CheckAborted(key);  // it need not hear of it from a replica that is left out now
   }
   chunk.config = std::move(config);
+  if (chunk.lost_at.value != 0 && chunk.config.epoch > chunk.lost_at && chunk.config.phase == HP_CHUNK_ACTIVE) {
+    chunk.lost_at = Epoch(0);
+    chunks_lost_--;
+  }
   if (ds.view) ds.view->ClearPoison(PageIndex(ds.PageOf(chunk.index, 0)), chunk.pages.size());  // new hope
   if (!epoch_changed) {
     if (was_recovering && chunk.config.phase == HP_CHUNK_ACTIVE) chunk.ForgetSharers();

@@ -215,6 +215,9 @@ Status Engine::Replay() {
     for (auto& chunk : ds->chunks) {
       if (!chunk) continue;
       chunk->floor = chunk->applied.value;
+      if (!chunk->held) continue;
+      chunk->lost_at = chunk->config.epoch;  // with this node's earlier life
+      chunks_lost_++;
     }
   // Undecided records keep their sequences, so that new ones come after them.
   for (const auto& [key, pending] : pending_) {

@@ -70,6 +70,7 @@ struct Chunk {
   uint32_t sync_holds = 0;   // owner: synchronisations waiting for active_txs to reach 0; they hold back new prepares
   std::vector<uint32_t> uses;  // owner: pages fetched and committed since the last TakeUsage, by peer index; empty = none
   PageTable pages;
+  Epoch lost_at;  // a life that held a replica ended when this was the epoch, and recovery has not settled what it left undecided; 0 = none did
   std::vector<bool> evicted;  // pages that were given up for the budget and not filled since; empty = none ever was
 
   // The commits up to `sequence` are shown here. What this node gives next as owner comes after them, whenever it became the owner: two commits with one
@@ -88,6 +89,8 @@ struct Chunk {
     pages.ForEachTouched([](Page& p) { p.sharers = 0; });
   }
   uint64_t VersionOf(uint32_t page) const { return std::max<uint64_t>(pages[page].version, floor); }
+  // Of the page as what a commit is compared with. While the chunk recovers it may lack a commit that is to be settled, whose sequence is older than others shown here.
+  uint64_t BaseVersionOf(uint32_t page) const { return config.phase == HP_CHUNK_ACTIVE ? VersionOf(page) : 0; }
 };
 
 struct Fault {
