@@ -8,6 +8,29 @@ namespace Hotpot.Grains.Commit;
 // The phases of one attempt at its owners: stage, then prepare and commit, or abort. CommitDecision says what each answer means.
 internal sealed partial class Committer
 {
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<AttemptOutcome> CommitInOrderAsync(
+        CommitWork work, CommitOptions options, INodeTransaction transaction, Participant[] participants, DateTimeOffset deadline, CancellationToken cancellationToken)
+    {
+        // With several, each request is made when its turn comes.
+        PrepareRequest? request = participants.Length == 1 ? Request(work, options, transaction.Id, participants[0], deadline) : null;
+        PhaseResult? direct = null;
+        AttemptResult? unstaged;
+        if (request is not null && !IsHere(participants[0].Owner) && !NeedsGrants(work, participants[0]))
+            (unstaged, direct) = await StageDirectAsync(transaction, participants[0], request);
+        else
+            unstaged = AfterStage(transaction, participants, await StageAsync(transaction, participants));
+        if (unstaged is not null)
+            return AttemptOutcome.Failed(unstaged);
+        CrashPoint.Hit(CrashPoint.AfterStage);
+        // From here on a cancellation is not heeded before the outcome is known: it would leave the caller with less than an answer.
+        if (direct is null)
+            cancellationToken.ThrowIfCancellationRequested();
+        return request is not null
+            ? await CommitSingleAsync(transaction.Id, participants, request, deadline, direct)
+            : await CommitSeveralAsync(work, options, transaction.Id, participants, deadline);
+    }
+
     /// <summary>
     /// The record at the only owner, which is another node: kept there, or also committed where no grant can be in the way. The result is then the commit's, and else null.
     /// </summary>
@@ -160,13 +183,13 @@ internal sealed partial class Committer
         }
         // The commit point: every participant has the record durably on all its replicas. From here on it can only commit.
         CrashPoint.Hit(CrashPoint.AfterPrepare);
-        Conclusion conclusion;
         using (HotpotDiagnostics.BeginCommitPhase(CommitPhase.Commit))
-            conclusion = await ConcludeAllAsync(transaction, participants, commit: true, deadline);
-        return conclusion.Committed
-            ? AttemptOutcome.Committed(conclusion.Degrees)
-            : AttemptOutcome.Failed(AttemptResult.Again(CommitAction.Refresh, HotpotStatus.Refused, $"Transaction {transaction} was settled as aborted."));
+            return ToOutcome(transaction, await ConcludeAllAsync(transaction, participants, commit: true, deadline));
     }
+
+    private static AttemptOutcome ToOutcome(TransactionId transaction, Conclusion conclusion) => conclusion.Committed
+        ? AttemptOutcome.Committed(conclusion.Degrees)
+        : AttemptOutcome.Failed(AttemptResult.Again(CommitAction.Refresh, HotpotStatus.Refused, $"Transaction {transaction} was settled as aborted."));
 
     private async Task<AttemptOutcome> AbortAsync(TransactionId transaction, Participant[] participants, AttemptResult failure, DateTimeOffset deadline)
     {

@@ -19,10 +19,11 @@ namespace Hotpot.Grains.Commit;
 //   assign    chunks that nobody owns yet get an owner, installed on every member before this goes on
 //   stage     the record goes to each owner (native, in parallel); nothing durable yet
 //   one owner:      CommitAsync: prepare and commit in one call
-//   several owners: PrepareAsync one after the other in the order of (dataset, node), so that two commits cannot hold what the other wants;
+//   several owners: first all at once, with little patience (Committer.Together.cs). Where that fails, or grants have to be looked at, PrepareAsync one after the other
+//                   in the order of (dataset, node), so that two commits cannot hold what the other wants;
 //                   when the last one is prepared the commit point is passed; then CommitPreparedAsync in parallel, then ForgetAsync
-// Where this node is the owner itself it does the owner's part without a call (OwnerCommits). Where another one is the only owner, it commits without a call as soon as it
-// has the record, unless grants may be in the way; then it only keeps it (direct.cpp).
+// Where this node is the owner itself it does the owner's part without a call (OwnerCommits). Other owners do theirs without a call as soon as they have the record, unless
+// grants may be in the way; then they only keep it (direct.cpp).
 // An attempt that fails before the commit point is aborted everywhere and, where CommitDecision says so, repeated as a new transaction, with a newer
 // map, after a pause. A commit as a whole has a time-out.
 //
@@ -39,7 +40,7 @@ namespace Hotpot.Grains.Commit;
 //      durable, and should it restart in between, the memory of the others is the proof that the transaction committed;
 //   3. success is reported only with the degree asked for; a lower one is DegreeException with Committed = true.
 //
-// Potential weakness: the prepares of several owners are sequential, so a commit over n owners takes n + 1 round trips.
+// Potential weakness: a repeated attempt over n owners takes n + 1 round trips of grain calls, and where commits over the same owners contend many are repeated.
 internal sealed partial class Committer(
     INodeEngine engine, IGrainFactory grains, DatasetRegistry datasets, OwnerCommits owner, Acquirer acquirer, NodeLifetime lifetime, IClusterView cluster, TimeProvider time,
     ILogger<Committer> logger)
@@ -161,7 +162,7 @@ internal sealed partial class Committer(
         for (int attempt = 1; ; attempt++)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            AttemptResult result = await AttemptAsync(work, options, deadline, cancellationToken);
+            AttemptResult result = await AttemptAsync(work, options, first: attempt == 1, deadline, cancellationToken);
             if (result.Commit is { } committed)
             {
                 foreach (IGrant grant in releasing)
@@ -199,7 +200,8 @@ internal sealed partial class Committer(
     private sealed record Participant(DatasetId Dataset, NodeId Owner, ChunkIndex[] Chunks);
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<AttemptResult> AttemptAsync(CommitWork work, CommitOptions options, DateTimeOffset deadline, CancellationToken cancellationToken)
+    private async ValueTask<AttemptResult> AttemptAsync(
+        CommitWork work, CommitOptions options, bool first, DateTimeOffset deadline, CancellationToken cancellationToken)
     {
         using INodeTransaction transaction = engine.CreateTransaction();
         long bytes;
@@ -234,24 +236,9 @@ internal sealed partial class Committer(
                 $"Chunk {waiting.Chunk} of dataset {waiting.Dataset} has no owner now because the nodes that hold it are down; start their silos.");
         CrashPoint.Hit(CrashPoint.AfterAssign);
         Participant[] participants = Participants(parts);
-        // With several, each request is made when its turn comes.
-        PrepareRequest? request = participants.Length == 1 ? Request(work, options, transaction.Id, participants[0], deadline) : null;
-        PhaseResult? direct = null;
-        AttemptResult? unstaged;
-        if (request is not null && !IsHere(participants[0].Owner) && !NeedsGrants(work, participants[0]))
-            (unstaged, direct) = await StageDirectAsync(transaction, participants[0], request);
-        else
-            unstaged = AfterStage(transaction, participants, await StageAsync(transaction, participants));
-        if (unstaged is not null)
-            return unstaged;
-        CrashPoint.Hit(CrashPoint.AfterStage);
-        // From here on a cancellation is not heeded before the outcome is known: it would leave the caller with less than an answer.
-        if (direct is null)
-            cancellationToken.ThrowIfCancellationRequested();
-
-        AttemptOutcome outcome = request is not null
-            ? await CommitSingleAsync(transaction.Id, participants, request, deadline, direct)
-            : await CommitSeveralAsync(work, options, transaction.Id, participants, deadline);
+        AttemptOutcome outcome = first && MayGoTogether(work, participants)
+            ? await CommitTogetherAsync(work, options, transaction, participants, deadline)
+            : await CommitInOrderAsync(work, options, transaction, participants, deadline, cancellationToken);
         if (outcome.Failure is { } failure)
             return failure;
         CrashPoint.Hit(CrashPoint.AfterCommit);

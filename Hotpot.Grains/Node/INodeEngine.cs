@@ -71,6 +71,15 @@ internal interface INodeTransaction : IDisposable
 
     /// <inheritdoc cref="Transaction.CommitAtAsync"/>
     ValueTask<Completion> CommitAtAsync(DatasetId dataset, NodeId owner, bool failOnConflict, int minimumDegree, TimeSpan timeout);
+
+    /// <inheritdoc cref="Transaction.PrepareTogetherAsync"/>
+    ValueTask<Completion> PrepareTogetherAsync(OwnerTerms[] owners);
+
+    /// <inheritdoc cref="Transaction.CommitTogetherAsync"/>
+    ValueTask<Completion> CommitTogetherAsync();
+
+    /// <inheritdoc cref="Transaction.Answers"/>
+    Completion[] Answers();
 }
 
 /// <summary>The real thing.</summary>
@@ -143,6 +152,12 @@ internal sealed class NativeNodeEngine(Engine engine) : INodeEngine
 
         public ValueTask<Completion> CommitAtAsync(DatasetId dataset, NodeId owner, bool failOnConflict, int minimumDegree, TimeSpan timeout) =>
             transaction.CommitAtAsync(dataset, owner, failOnConflict, minimumDegree, timeout);
+
+        public ValueTask<Completion> PrepareTogetherAsync(OwnerTerms[] owners) => transaction.PrepareTogetherAsync(owners);
+
+        public ValueTask<Completion> CommitTogetherAsync() => transaction.CommitTogetherAsync();
+
+        public Completion[] Answers() => transaction.Answers();
 
         public void Dispose() => transaction.Dispose();
     }

@@ -14,17 +14,23 @@ internal sealed class OwnerCommits(INodeEngine engine, DatasetRegistry datasets)
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<PhaseResult> PrepareAsync(DatasetId dataset, PrepareRequest request)
     {
-        OwnedGrants grants = datasets.Get(dataset).Owned;
-        if (await grants.BeginCommitAsync(request.Transaction, request.Chunks, request.Ranges, request.GrantTimeout) is { } refusal)
+        if (await BeginAsync(dataset, request) is { } refusal)
             return refusal;
         PhaseResult prepared = ToResult(
             await engine.PrepareAsync(request.Transaction, dataset, request.FailOnConflict, request.MinDegree, request.LockTimeout),
             "Preparing", request.Transaction);
         // A transaction that was not prepared will not be: what failed here is refused for ever.
         if (!prepared.IsOk)
-            grants.EndCommit(request.Transaction);
+            End(dataset, request.Transaction);
         return prepared;
     }
+
+    /// <summary>Null: no grant is in the way, and none is given until <see cref="End"/>.</summary>
+    public ValueTask<PhaseResult?> BeginAsync(DatasetId dataset, PrepareRequest request) =>
+        datasets.Get(dataset).Owned.BeginCommitAsync(request.Transaction, request.Chunks, request.Ranges, request.GrantTimeout);
+
+    /// <summary>What has ended, or was never prepared, stands in no grant's way any more. Idempotent.</summary>
+    public void End(DatasetId dataset, TransactionId transaction) => datasets.Get(dataset).Owned.EndCommit(transaction);
 
     /// <inheritdoc cref="IOwnerGrain.CommitAsync"/>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
@@ -47,11 +53,10 @@ internal sealed class OwnerCommits(INodeEngine engine, DatasetRegistry datasets)
     public async ValueTask<PhaseResult> AbortAsync(DatasetId dataset, TransactionId transaction) =>
         Ended(dataset, transaction, ToResult(await engine.AbortAsync(transaction, dataset), "Aborting", transaction));
 
-    /// <summary>What has ended stands in no grant's way any more.</summary>
     private PhaseResult Ended(DatasetId dataset, TransactionId transaction, PhaseResult result)
     {
         if (result.IsOk)
-            datasets.Get(dataset).Owned.EndCommit(transaction);
+            End(dataset, transaction);
         return result;
     }
 

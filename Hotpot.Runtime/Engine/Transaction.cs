@@ -2,6 +2,14 @@ using Hotpot.Runtime.Interop;
 
 namespace Hotpot.Runtime;
 
+/// <summary>What one of several owners is asked for: the chunks of a dataset that it owns.</summary>
+/// <param name="Dataset">The dataset.</param>
+/// <param name="Owner">The node.</param>
+/// <param name="FailOnConflict">Refuse if another commit changed the same bytes since they were read.</param>
+/// <param name="MinimumDegree">Copies that the owner must have.</param>
+/// <param name="LockTimeout">Patience with pages that another commit has locked.</param>
+public readonly record struct OwnerTerms(DatasetId Dataset, NodeId Owner, bool FailOnConflict, int MinimumDegree, TimeSpan LockTimeout);
+
 /// <summary>
 /// The commit node's half of a transaction: what it changes, collected and not yet anywhere else. Disposing it frees the
 /// collected bytes and aborts nothing at an owner. One thread at a time may use it.
@@ -85,6 +93,43 @@ public sealed unsafe class Transaction : IDisposable
             MinimumDegree: checked((uint)minimumDegree), TimeoutMs: Engine.Milliseconds(timeout)),
         static (transaction, to, token, now, error) => TransactionInterop.CommitAt(
             transaction._engine.Handle, transaction._handle, to.Dataset, to.Owner, to.Flags, to.MinimumDegree, to.TimeoutMs, token, now, error));
+
+    /// <summary>
+    /// Stages the transaction at all these owners, which must be all it has, and prepares it: on this node, whose grants the caller has seen to, and on others where no grant can be in
+    /// the way. Completes when all have answered (<see cref="Answers"/>). No order is kept, so two transactions may wait for each other: give them little time.
+    /// </summary>
+    public ValueTask<Completion> PrepareTogetherAsync(OwnerTerms[] owners) => StartAsync(
+        Array.ConvertAll(owners, static terms => new HpTransactionOwner
+        {
+            Dataset = terms.Dataset.Value,
+            Owner = terms.Owner.Value,
+            Flags = terms.FailOnConflict ? OwnerInterop.PrepareFailOnConflict : 0,
+            MinimumDegree = checked((uint)terms.MinimumDegree),
+            TimeoutMs = Engine.Milliseconds(terms.LockTimeout),
+        }),
+        static (transaction, to, token, now, error) =>
+        {
+            fixed (HpTransactionOwner* first = to)
+                return TransactionInterop.PrepareTogether(transaction._engine.Handle, transaction._handle, first, (uint)to.Length, token, now, error);
+        });
+
+    /// <summary>
+    /// Commits at the owners of the last <see cref="PrepareTogetherAsync"/>, all of which must have prepared. Completes when all have answered. An answer other than Ok says nothing of the
+    /// outcome, which is to be asked for.
+    /// </summary>
+    public ValueTask<Completion> CommitTogetherAsync() => StartAsync(
+        0,
+        static (transaction, _, token, now, error) => TransactionInterop.CommitTogether(transaction._engine.Handle, transaction._handle, token, now, error));
+
+    /// <summary>
+    /// What the owners said to the last of these two calls, in their order. <see cref="Completion.Value"/> is 1 when one prepared or committed, or tried to, and 0 when it only keeps the
+    /// record, or not even that.
+    /// </summary>
+    public Completion[] Answers() => NativeList.Read<Transaction, HpTransactionAnswer, Completion>(
+        this,
+        static (transaction, first, count) => TransactionInterop.Answers(transaction._engine.Handle, transaction._handle, first, count),
+        static answer => answer.ToManaged(),
+        "The answers of the transaction's owners could not be listed");
 
     private delegate int Start<TArguments>(Transaction transaction, TArguments arguments, ulong token, HpCompletion* now, HpError* error);
 

@@ -10,5 +10,5 @@ internal static class Libhotpot
     public const string Name = "hotpot";
 
     /// <summary>HP_ABI_VERSION of the header that this half was written against.</summary>
-    public const uint AbiVersion = 6;
+    public const uint AbiVersion = 7;
 }

@@ -34,6 +34,32 @@ internal struct HpTransactionPart
     };
 }
 
+/// <summary>hp_tx_owner.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct HpTransactionOwner
+{
+    public ulong Dataset;
+    public ulong Owner;
+    public uint Flags;
+    public uint MinimumDegree;
+    public uint TimeoutMs;
+    public uint Reserved;
+}
+
+/// <summary>hp_tx_answer.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct HpTransactionAnswer
+{
+    public ulong Dataset;
+    public ulong Owner;
+    public int Status;
+    public uint Degree;
+    public uint Direct;
+    public uint Reserved;
+
+    public readonly Completion ToManaged() => new((HotpotStatus)Status, (int)Degree, Direct);
+}
+
 internal static unsafe partial class TransactionInterop
 {
     [LibraryImport(Libhotpot.Name, EntryPoint = "hp_tx_create")]
@@ -54,6 +80,16 @@ internal static unsafe partial class TransactionInterop
     [LibraryImport(Libhotpot.Name, EntryPoint = "hp_tx_commit_at")]
     public static partial int CommitAt(
         EngineHandle engine, TransactionHandle transaction, ulong dataset, ulong owner, uint flags, uint minDegree, uint timeoutMs, ulong token, HpCompletion* now, HpError* error);
+
+    [LibraryImport(Libhotpot.Name, EntryPoint = "hp_tx_prepare_together")]
+    public static partial int PrepareTogether(
+        EngineHandle engine, TransactionHandle transaction, HpTransactionOwner* owners, uint count, ulong token, HpCompletion* now, HpError* error);
+
+    [LibraryImport(Libhotpot.Name, EntryPoint = "hp_tx_commit_together")]
+    public static partial int CommitTogether(EngineHandle engine, TransactionHandle transaction, ulong token, HpCompletion* now, HpError* error);
+
+    [LibraryImport(Libhotpot.Name, EntryPoint = "hp_tx_answers")]
+    public static partial int Answers(EngineHandle engine, TransactionHandle transaction, HpTransactionAnswer* answers, uint* count);
 
     [LibraryImport(Libhotpot.Name, EntryPoint = "hp_tx_destroy")]
     public static partial void Destroy(nint engine, nint transaction);

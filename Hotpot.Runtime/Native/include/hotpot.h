@@ -5,7 +5,7 @@
  * most the time-out they were given; all others return without waiting for a peer or a disk. Calls marked ASYNC return at
  * once and later put exactly one hp_completion with the caller's token on the completion queue, unless they return an error. Where
  * such a call takes `now` and it is not NULL, the call may wait about a millisecond in place: when it has ended by then, *now is its
- * completion and the queue gets none; else now->token is 0, and so no token may be.
+ * completion and the queue gets none; else now->token is 0, and so no token may be, nor one whose low half is all ones.
  *
  * Nothing is thrown across this boundary. A function returns an hp_status; where it takes an hp_error, that holds one
  * sentence for the user: what happened and what to do. No pointer given to a call is kept after it returns.
@@ -25,7 +25,7 @@ extern "C" {
 #endif
 
 #define HP_API __attribute__((visibility("default")))
-#define HP_ABI_VERSION 6u
+#define HP_ABI_VERSION 7u
 #define HP_PAGE_SIZE 4096u
 #define HP_MAX_DEGREE 8u
 #define HP_MAX_NODES 64u /* a sharer set is one 64-bit word */
@@ -233,11 +233,39 @@ HP_API int32_t hp_tx_parts(hp_engine *engine, hp_tx *tx, hp_tx_part *out, uint32
 /* ASYNC. Sends the parts of `dataset` that `owner` owns to that owner, which keeps them until prepare, abort or the death of
  * this node's incarnation. HP_E_STALE_EPOCH, HP_E_NOT_OWNER, HP_E_PEER_LOST, HP_E_BUSY (the owner has as many records as it can keep). Staging the same twice replaces. */
 HP_API int32_t hp_tx_stage(hp_engine *engine, hp_tx *tx, uint64_t dataset, uint64_t owner, uint64_t token, hp_completion *now, hp_error *error);
-/* ASYNC. The same, and where no grant can be in the way (hp_gate_open) the owner also prepares and commits, with `flags`, `min_degree` and `timeout_ms` as of
- * hp_owner_prepare. value = 1: it did, or tried to; status and degree are then those of the commit, and HP_E_PEER_LOST says that the outcome is
- * to be asked for. value = 0: as hp_tx_stage. */
+/* ASYNC, for a transaction with this one owner, another node. The same, and where no grant can be in the way (hp_gate_open) the owner also prepares and commits, with
+ * `flags`, `min_degree` and `timeout_ms` as of hp_owner_prepare. value = 1: it did, or tried to; status and degree are then those of the commit, and HP_E_PEER_LOST
+ * says that the outcome is to be asked for. value = 0: as hp_tx_stage. */
 HP_API int32_t hp_tx_commit_at(hp_engine *engine, hp_tx *tx, uint64_t dataset, uint64_t owner, uint32_t flags, uint32_t min_degree, uint32_t timeout_ms,
                                uint64_t token, hp_completion *now, hp_error *error);
+
+typedef struct hp_tx_owner { /* the chunks of one dataset that one node owns: one participant of several */
+  uint64_t dataset;
+  uint64_t owner;
+  uint32_t flags; /* this and the next two as of hp_owner_prepare */
+  uint32_t min_degree;
+  uint32_t timeout_ms;
+  uint32_t reserved;
+} hp_tx_owner;
+
+/* ASYNC. Stages the transaction at all these owners, which must be all it has, and prepares it: here, where the caller has seen to the grants, and at other nodes where no grant
+ * can be in the way. Completes when all have answered (hp_tx_answers). No order is kept, so two transactions may wait for each other: give them little time. */
+HP_API int32_t hp_tx_prepare_together(hp_engine *engine, hp_tx *tx, const hp_tx_owner *owners, uint32_t count, uint64_t token, hp_completion *now, hp_error *error);
+/* ASYNC. Commits at the owners of the last hp_tx_prepare_together, all of which it must have prepared. Completes when all have answered. An answer that is not HP_OK says nothing
+ * of the outcome, which is to be asked for. HP_E_INVALID: not prepared. */
+HP_API int32_t hp_tx_commit_together(hp_engine *engine, hp_tx *tx, uint64_t token, hp_completion *now, hp_error *error);
+
+typedef struct hp_tx_answer {
+  uint64_t dataset;
+  uint64_t owner;
+  int32_t status;
+  uint32_t degree;
+  uint32_t direct; /* 1 = prepared or committed, or tried to be, as `status` says. 0 = staged only, or not even that */
+  uint32_t reserved;
+} hp_tx_answer;
+
+/* What the owners said to the last of these two calls, in their order; none while it is under way. *count in: room, out: needed. */
+HP_API int32_t hp_tx_answers(hp_engine *engine, hp_tx *tx, hp_tx_answer *out, uint32_t *count);
 /* Frees the collected deltas. Does not abort anything at an owner. */
 HP_API void hp_tx_destroy(hp_engine *engine, hp_tx *tx);
 

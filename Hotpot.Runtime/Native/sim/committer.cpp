@@ -79,12 +79,6 @@ Task<Phase> OwnerPrepare(Life& owner, uint64_t dataset, Prepare request) {
   co_return Phase{static_cast<hp_status>(done.status), false};
 }
 
-Task<Phase> OwnerCommitPrepared(Life& owner, uint64_t dataset, TxId tx) {
-  TxKey key{tx, DatasetId(dataset), owner.node};
-  std::function<Status(Engine&, uint64_t)> start = [key](Engine& e, uint64_t token) { return e.Commit(key, token); };
-  hp_completion done = co_await owner.Async(std::move(start));
-  co_return Phase{static_cast<hp_status>(done.status), false};
-}
 
 Task<Phase> OwnerAbort(Life& owner, uint64_t dataset, TxId tx) {
   TxKey key{tx, DatasetId(dataset), owner.node};
@@ -105,12 +99,19 @@ void MoveGates(Life& owner, uint64_t dataset, const std::vector<uint32_t>& chunk
   });
 }
 
+Task<Phase> OwnerCommitPrepared(Life& owner, uint64_t dataset, TxId tx, std::vector<uint32_t> chunks) {
+  TxKey key{tx, DatasetId(dataset), owner.node};
+  std::function<Status(Engine&, uint64_t)> start = [key](Engine& e, uint64_t token) { return e.Commit(key, token); };
+  hp_completion done = co_await owner.Async(std::move(start));
+  if (done.status == HP_OK) MoveGates(owner, dataset, chunks);
+  co_return Phase{static_cast<hp_status>(done.status), false};
+}
+
 Task<Phase> OwnerCommit(Life& owner, uint64_t dataset, Prepare request, std::vector<uint32_t> chunks) {
   Phase prepared = co_await OwnerPrepare(owner, dataset, request);
   if (prepared.status != HP_OK) co_return prepared;
-  Phase committed = co_await OwnerCommitPrepared(owner, dataset, request.tx);
+  Phase committed = co_await OwnerCommitPrepared(owner, dataset, request.tx, chunks);
   committed.failed_after_prepare = committed.status != HP_OK;
-  if (committed.status == HP_OK) MoveGates(owner, dataset, chunks);
   co_return committed;
 }
 
@@ -158,7 +159,8 @@ Task<Ending> Conclude(World& world, Life& life, TxId tx, Participant participant
   Duration pause = 2ms;
   for (;;) {
     if (owner) {
-      std::function<Task<Phase>(Life&)> call = [dataset, tx, commit](Life& at) { return commit ? OwnerCommitPrepared(at, dataset, tx) : OwnerAbort(at, dataset, tx); };
+      std::vector<uint32_t> chunks = participant.chunks;
+      std::function<Task<Phase>(Life&)> call = [dataset, tx, commit, chunks](Life& at) { return commit ? OwnerCommitPrepared(at, dataset, tx, chunks) : OwnerAbort(at, dataset, tx); };
       Phase phase = co_await CallOwner(world, life, owner, std::move(call));
       if (phase.status == HP_OK) co_return Ending{commit};
       std::optional<Ending> known;
@@ -277,7 +279,56 @@ Prepare Request(const Work& work, TxId tx, uint64_t dataset) {
   return {tx, work.options.fail_on_conflict ? HP_PREPARE_FAIL_ON_CONFLICT : 0, MinDegree(work, dataset), static_cast<uint32_t>(ms)};
 }
 
-Task<Attempt> RunAttempt(std::shared_ptr<Work> work) {
+// Committer.TogetherLockWait.
+constexpr uint32_t kTogetherLockWaitMs = 10;
+
+// Committer.Together.cs: all owners at once.
+Task<Attempt> RunTogether(std::shared_ptr<Work> work, std::shared_ptr<Transaction> tx, std::vector<Participant> participants) {
+  World& world = work->world;
+  Life& life = work->life;
+  std::vector<OwnerTerms> terms;
+  for (const Participant& to : participants) {
+    Prepare request = Request(*work, tx->id, to.dataset);
+    terms.push_back({DatasetId(to.dataset), to.owner, {request.flags, request.min_degree, std::min(request.lock_timeout_ms, kTogetherLockWaitMs)}});
+  }
+  std::function<Status(Engine&, uint64_t)> prepare = [tx, terms](Engine& e, uint64_t token) { return e.PrepareTogether(*tx, terms, token); };
+  hp_completion asked = co_await life.Async(std::move(prepare));
+  if (asked.status != HP_OK) co_return Attempt{Action::kRefresh};
+  std::vector<hp_tx_answer> answers = life.Enter([&](Engine& e) { return e.TogetherAnswers(*tx); });
+  bool all_direct = true;
+  for (size_t i = 0; i < participants.size(); i++) {
+    Participant participant = participants[i];
+    Prepare request = Request(*work, tx->id, participant.dataset);
+    request.lock_timeout_ms = std::min(request.lock_timeout_ms, kTogetherLockWaitMs);
+    Phase phase{static_cast<hp_status>(answers[i].status), false};
+    if (phase.status == HP_OK && !answers[i].direct) {
+      all_direct = false;
+      std::function<Task<Phase>(Life&)> call = [participant, request](Life& at) { return OwnerPrepare(at, participant.dataset, request); };
+      phase = co_await CallOwner(world, life, participant.owner, std::move(call));
+    }
+    Action action = After(Step::kPrepare, phase.status, world.LiveNodes(life).size() >= request.min_degree);
+    if (action == Action::kProceed) continue;
+    CommitEnd end = co_await ConcludeAll(work, tx->id, participants, false);
+    if (end == CommitEnd::kFailed) co_return Attempt{action};
+    co_return Attempt{Action::kProceed, end};
+  }
+  life.Point("committer.after_prepare");
+  if (all_direct) {
+    std::function<Status(Engine&, uint64_t)> commit = [tx](Engine& e, uint64_t token) { return e.CommitTogether(*tx, token); };
+    (void)co_await life.Async(std::move(commit));
+    answers = life.Enter([&](Engine& e) { return e.TogetherAnswers(*tx); });
+    if (std::all_of(answers.begin(), answers.end(), [](const hp_tx_answer& answer) { return answer.status == HP_OK; })) {
+      world.totals.together++;
+      Spawn(ForgetAll(world, life, tx->id, participants, kForgetDelay));
+      co_return Attempt{Action::kProceed, CommitEnd::kCommitted};
+    }
+  }
+  CommitEnd end = co_await ConcludeAll(work, tx->id, participants, true);
+  if (end == CommitEnd::kFailed) co_return Attempt{Action::kRefresh};
+  co_return Attempt{Action::kProceed, end};
+}
+
+Task<Attempt> RunAttempt(std::shared_ptr<Work> work, bool first) {
   World& world = work->world;
   Life& life = work->life;
   auto tx = std::make_shared<Transaction>();
@@ -324,6 +375,8 @@ Task<Attempt> RunAttempt(std::shared_ptr<Work> work) {
   life.Point("committer.after_assign");
   std::vector<Participant> participants;
   for (const auto& [key, chunks] : grouped) participants.push_back({key.first, NodeId(key.second), chunks});
+
+  if (first && participants.size() > 1) co_return co_await RunTogether(work, tx, participants);
 
   // Stage.
   std::optional<Phase> direct;
@@ -406,8 +459,8 @@ Task<CommitEnd> RunCommit(Life& life, std::vector<WriteOp> writes, CommitOptions
   World& world = life.world;
   auto work = std::make_shared<Work>(Work{world, life, std::move(writes), options, world.scheduler.now() + options.timeout});
   Duration pause = 2ms;
-  for (;;) {
-    Attempt attempt = co_await RunAttempt(work);
+  for (bool first = true;; first = false) {
+    Attempt attempt = co_await RunAttempt(work, first);
     if (attempt.action == Action::kProceed) co_return attempt.end;
     if (attempt.action == Action::kFail || world.scheduler.now() + pause >= work->deadline) co_return CommitEnd::kFailed;
     co_await life.For(world.random.Between(pause / 2, pause));

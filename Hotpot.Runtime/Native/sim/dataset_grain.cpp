@@ -164,6 +164,12 @@ Task<Unit> DatasetGrain::InstallEverywhere(std::vector<ChunkEntry> entries) {
 Task<Unit> DatasetGrain::CheckStored() {
   if (world_.scheduler.now() < check_due_) co_return Unit{};
   check_due_ = world_.scheduler.now() + 5s;
+  co_await EnsureCurrent();
+  co_return Unit{};
+}
+
+// One that has work looks before it works: what it would do is another's already, and may fail for ever.
+Task<Unit> DatasetGrain::EnsureCurrent() {
   co_await host_.For(world_.random.Between(Duration(20us), Duration(1ms)));
   if (world_.storage[id_]->tag == tag_) co_return Unit{};
   deactivated = true;
@@ -389,6 +395,12 @@ uint32_t DatasetGrain::Recovering() const {
 }
 uint32_t DatasetGrain::Waiting() const {
   return static_cast<uint32_t>(std::count_if(state_.map.begin(), state_.map.end(), [](const auto& e) { return e && !e->owner; }));
+}
+
+bool DatasetGrain::HasWork() const {
+  const size_t degree = Description().degree;
+  return !state_.unsettled.empty() || !unconfirmed_.empty() || Recovering() > Waiting() ||
+         std::any_of(state_.map.begin(), state_.map.end(), [&](const auto& e) { return e && (e->joining_mask != 0 || e->replicas.size() < degree); });
 }
 
 DatasetHealth DatasetGrain::Health(bool work_left) const {

@@ -89,7 +89,9 @@ class DatasetGrain {
   Task<Unit> Confirm();
   Task<Unit> InstallEverywhere(std::vector<ChunkEntry> entries);
   Task<Unit> Install(NodeId node, Incarnation incarnation, std::vector<ChunkEntry> entries);
+  bool HasWork() const;
   Task<Unit> CheckStored();
+  Task<Unit> EnsureCurrent();
   Task<Unit> Answers(NodeId node, std::shared_ptr<std::set<NodeId>> silent);
   Task<std::vector<MemberRecord>> WithDeadSurvivors(std::vector<MemberRecord> dead);
   Task<Unit> FenceMembers(std::vector<MemberRecord> members);

@@ -6,6 +6,7 @@ namespace hotpot::sim {
 
 Task<DatasetHealth> DatasetGrain::Maintain() {
   auto guard = co_await turn_();
+  if (HasWork()) co_await EnsureCurrent();
   co_await Confirm();
   std::vector<MemberRecord> gone = Gone();
   if (!gone.empty()) {

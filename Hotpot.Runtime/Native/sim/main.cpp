@@ -136,8 +136,8 @@ int main(int argc, char** argv) {
     if (!keep_going) break;
   }
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-  std::printf("%llu seeds, %llu failed, %llu commits acknowledged, %llu of them direct, %llu records hidden, %llu events, %.1f s\n", static_cast<unsigned long long>(run), static_cast<unsigned long long>(failed),
-              static_cast<unsigned long long>(totals.acknowledged), static_cast<unsigned long long>(totals.direct), static_cast<unsigned long long>(totals.hidden),
+  std::printf("%llu seeds, %llu failed, %llu commits acknowledged, %llu of them direct and %llu together, %llu records hidden, %llu events, %.1f s\n", static_cast<unsigned long long>(run), static_cast<unsigned long long>(failed),
+              static_cast<unsigned long long>(totals.acknowledged), static_cast<unsigned long long>(totals.direct), static_cast<unsigned long long>(totals.together), static_cast<unsigned long long>(totals.hidden),
               static_cast<unsigned long long>(totals.events), seconds);
   return failed ? 1 : 0;
 }

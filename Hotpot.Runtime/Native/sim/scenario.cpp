@@ -600,6 +600,7 @@ std::optional<std::string> RunScenario(const Options& options, Totals* totals) {
   totals->events += world->scheduler.events();
   totals->acknowledged += scenario.acked();
   totals->direct += world->totals.direct;
+  totals->together += world->totals.together;
   totals->hidden += world->totals.hidden;
   scenario.End();
   world.reset();

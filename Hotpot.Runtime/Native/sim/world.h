@@ -115,6 +115,7 @@ enum class Plant { kNone, kAckBeforeDurable, kSkipApply, kOldSettleRule, kServeB
 struct Totals {
   uint64_t events = 0, acknowledged = 0;
   uint64_t direct = 0;  // commits that the owner carried out without its grain
+  uint64_t together = 0;  // commits that several owners carried out at once
   uint64_t hidden = 0;  // records that a replica hid
 };
 

@@ -331,6 +331,34 @@ class FullLogElsewhere : public SlowLog {
   }
 };
 
+TEST_F(FullLogElsewhere, ACommitNodeIsToldWhenItHasSaidThatItShowsTheCommit) {
+  TxKey key{{kOwner.value, 77}, kId, kSelf};
+  std::vector<CollectedPage> pages{{0, kAnyVersion, {{64, 8}}, std::vector<std::byte>(8, std::byte{9})}};
+  MessageBody stage, durable, commit, applied;
+  Writer w(&stage);
+  w.Put(MessageHead{kId.value, 1000, 5, 1, kStageDirect});
+  w.Put(Bytes(BuildRecord(key, 0, {{kId.value, 0, 0}, {kId.value, 1, 0}}, {{ChunkIndex(0), Epoch(2), &pages}})));
+  Writer d(&durable);
+  d.Put(MessageHead{kId.value, 0, 0, 0, HP_OK});
+  d.Put(ToWire(key));
+  d.Put(uint64_t{0});
+  Writer c(&commit);
+  c.Put(MessageHead{kId.value, 0, 6, 0, 0});
+  c.Put(ToWire(key));
+  Writer a(&applied);
+  a.Put(ToWire(key));
+  a.Put(static_cast<uint64_t>(MessageType::kApply));
+  Hear(MessageType::kStage, stage);
+  EXPECT_EQ(machine_.sent, std::vector{MessageType::kReplicate});
+  Hear(MessageType::kDurable, durable);
+  EXPECT_EQ(machine_.sent, (std::vector{MessageType::kReplicate, MessageType::kStaged}));
+  machine_.sent.clear();
+  Hear(MessageType::kCommit, commit);
+  EXPECT_EQ(machine_.sent, std::vector{MessageType::kApply}) << "it may not have shown it: its marker comes first, and its log may be full";
+  Hear(MessageType::kApplied, applied);
+  EXPECT_EQ(machine_.sent, (std::vector{MessageType::kApply, MessageType::kCommitted}));
+}
+
 // A replica is lost, and nobody has given up on it yet: it may come back with the record undecided, after this node has been lost too, and be told of the outcome by whoever is left.
 TEST_F(FullLogElsewhere, NoOutcomeIsForgottenWhileALostReplicaStillCounts) {
   auto install = [&](uint64_t epoch, hp_chunk_phase phase, uint32_t replicas) {

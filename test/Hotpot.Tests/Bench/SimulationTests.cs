@@ -10,7 +10,7 @@ public sealed class SimulationTests
     [Fact]
     public void TheSummaryIsDividedByCommitsNodesAndEvents()
     {
-        var turn = Simulation.Parse("4 seeds, 0 failed, 200 commits acknowledged, 90 of them direct, 70 records hidden, 50000 events, 0.0 s\n", nodes: 64, seconds: 3);
+        var turn = Simulation.Parse("4 seeds, 0 failed, 200 commits acknowledged, 90 of them direct and 20 together, 70 records hidden, 50000 events, 0.0 s\n", nodes: 64, seconds: 3);
 
         Assert.Equal([15000.0], turn.Us);
         Assert.Equal(200, turn.Operations);

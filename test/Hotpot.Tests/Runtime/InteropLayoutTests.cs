@@ -23,6 +23,8 @@ public sealed class InteropLayoutTests
         { "hp_range", typeof(ByteRange) },
         { "hp_txid", typeof(HpTransactionId) },
         { "hp_tx_part", typeof(HpTransactionPart) },
+        { "hp_tx_owner", typeof(HpTransactionOwner) },
+        { "hp_tx_answer", typeof(HpTransactionAnswer) },
         { "hp_chunk_state", typeof(HpChunkState) },
         { "hp_tx_participant", typeof(HpTransactionParticipant) },
         { "hp_chunk_use", typeof(HpChunkUse) },

@@ -214,6 +214,24 @@ int32_t hp_tx_commit_at(hp_engine* e, hp_tx* tx, uint64_t dataset, uint64_t owne
     return e->engine->CallAndLead(token, now, [&] { return e->engine->Stage(tx->tx, DatasetId(dataset), NodeId(owner), token, &terms); });
   });
 }
+int32_t hp_tx_prepare_together(hp_engine* e, hp_tx* tx, const hp_tx_owner* owners, uint32_t count, uint64_t token, hp_completion* now, hp_error* error) {
+  return Guard(error, [&]() -> Status {
+    if (!tx || (!owners && count > 0)) return Missing("The transaction or its owners");
+    std::vector<OwnerTerms> terms;
+    for (const hp_tx_owner& to : std::span(owners, count)) terms.push_back({DatasetId(to.dataset), NodeId(to.owner), {to.flags, to.min_degree, to.timeout_ms}});
+    return e->engine->CallAndLead(token, now, [&] { return e->engine->PrepareTogether(tx->tx, terms, token); });
+  });
+}
+int32_t hp_tx_commit_together(hp_engine* e, hp_tx* tx, uint64_t token, hp_completion* now, hp_error* error) {
+  return Guard(error, [&]() -> Status {
+    if (!tx) return Missing("The transaction");
+    return e->engine->CallAndLead(token, now, [&] { return e->engine->CommitTogether(tx->tx, token); });
+  });
+}
+int32_t hp_tx_answers(hp_engine* e, hp_tx* tx, hp_tx_answer* out, uint32_t* count) {
+  if (!tx || !count || (*count > 0 && !out)) return HP_E_INVALID;
+  return CopyOut(e->engine->Look([&] { return e->engine->TogetherAnswers(tx->tx); }), out, count);
+}
 void hp_tx_destroy(hp_engine* e, hp_tx* tx) {
   if (!tx) return;
   e->engine->Look([&] { return e->engine->Release(tx->tx), 0; });

@@ -196,7 +196,9 @@ Status Engine::Stage(const Transaction& tx, DatasetId id, NodeId owner, uint64_t
   if (parts.empty()) return Status::Error(HP_E_NOT_OWNER, "The node owns none of the changed chunks any more; look at the parts again.");
   MessageBody record = BuildRecord({tx.id, id, owner}, tx.flags, participants, parts);
   if (owner == self_) {
-    Complete(token, KeepStaged(self_, std::move(record), id));
+    const hp_status kept = KeepStaged(self_, std::move(record), id);
+    if (terms && kept == HP_OK) return Prepare({tx.id, id, self_}, terms->flags, terms->min_degree, terms->timeout_ms, token);
+    Complete(token, kept);
     return Status::Ok();
   }
   uint64_t request = next_request_++;
@@ -204,14 +206,14 @@ Status Engine::Stage(const Transaction& tx, DatasetId id, NodeId owner, uint64_t
   body.reserve(sizeof(MessageHead) + record.size());
   Writer w(&body);
   if (terms)
-    w.Put(MessageHead{id.value, terms->timeout_ms, request, terms->min_degree, kStageCommit | (terms->flags & HP_PREPARE_FAIL_ON_CONFLICT ? kStageFailOnConflict : 0)});
+    w.Put(MessageHead{id.value, terms->timeout_ms, request, terms->min_degree, kStageDirect | (terms->flags & HP_PREPARE_FAIL_ON_CONFLICT ? kStageFailOnConflict : 0)});
   else
     w.Put(MessageHead{id.value, 0, request, 0, 0});
   w.Put(Bytes(record));
   // The fabric may have a link to a newer life of the node, whose answers are not heard before membership has announced it.
   if (!IsUp(owner) || !Send(owner, MessageType::kStage, std::move(body)))
     return Status::Error(HP_E_PEER_LOST, "The owner of the changed pages cannot be reached; try again when membership has settled.");
-  stages_.emplace(request, StageWait{token, owner, terms != nullptr});
+  asked_.emplace(request, Asked{token, owner, terms != nullptr});
   return Status::Ok();
 }
 

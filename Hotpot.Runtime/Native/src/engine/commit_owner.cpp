@@ -31,7 +31,7 @@ void Engine::OnStage(NodeId peer, const MessageHead& head, Reader reader) {
   record.assign(rest.begin(), rest.end());
   TxKey key{};
   hp_status kept = KeepStaged(peer, std::move(record), DatasetId(head.dataset), &key);
-  if (kept == HP_OK && (head.status & kStageCommit))
+  if (kept == HP_OK && (head.status & kStageDirect))
     if (OwnedTx& tx = owned_.at(key); GatesOpen(*datasets_.at(key.dataset), tx)) return BeginDirect(key, tx, peer, head);
   MessageBody body;
   Writer(&body).Put(MessageHead{head.dataset, 0, head.request, 0, static_cast<uint32_t>(kept)});
@@ -265,7 +265,8 @@ void Engine::CheckPrepared(TxKey key, OwnedTx& tx) {
   CrashPoint("owner.after_prepare");
   for (uint64_t token : std::exchange(tx.prepare_tokens, {})) Complete(token, HP_OK, tx.degree);
   std::vector<uint64_t> commits = std::exchange(tx.commit_tokens, {});
-  if (tx.direct) StartCommit(*datasets_.at(key.dataset), key, tx);  // which may be the end of it
+  if (tx.direct && !tx.record.single_participant()) AnswerDirect(key, tx, HP_OK);
+  if (tx.direct && tx.record.single_participant()) StartCommit(*datasets_.at(key.dataset), key, tx);  // which may be the end of it
   for (uint64_t token : commits) (void)Commit(key, token);
 }
 
@@ -419,7 +420,8 @@ void Engine::StartCommit(Dataset& ds, TxKey key, OwnedTx& tx) {
   ReleaseLocks(ds, tx);
   tx.state = TxState::kCommitting;
   CrashPoint("owner.after_apply");
-  if (tx.caller) tx.hiding.insert(tx.caller->node);  // its answer comes over the same link, behind what it has to show
+  // Its answer comes over the same link, behind what it has to show. But where others take part it logs the outcome before it shows it, and its log may be full.
+  if (tx.caller && tx.record.single_participant()) tx.hiding.insert(tx.caller->node);
   for (NodeId r : tx.replicas) {
     const Peer* p = FindPeer(r);
     if (!p || !p->incarnation) continue;  // declared dead since

@@ -4,15 +4,16 @@
 // the engine to prepare and to commit. The call costs more than all messages of the engines together, and mostly there are no grants to ask for.
 //
 // Scheme: each chunk has a *gate* at its owner. It is open while the grain would say yes without looking: the dataset has many writers, the grants of the chunk are known
-// here, and there are none, nor does anybody wait for one. STAGE says whether it is to be committed at once (kStageCommit). Where all its chunks' gates are
-// open the owner locks, logs, replicates and commits, as it would be told to, and STAGED brings the outcome. Where one is shut the record is kept, STAGED
-// says so, and the commit node goes on as ever. So is the outcome found as ever if STAGED is lost: from the owner's grain.
+// here, and there are none, nor does anybody wait for one. STAGE says whether the owner is to go on at once (kStageDirect). Where all its chunks' gates are
+// open the owner locks, logs and replicates, as it would be told to, commits if nobody else takes part, and STAGED brings the outcome. With other participants
+// the commit node says COMMIT when all are prepared (together.cpp), and COMMITTED is the answer. Where a gate is shut the record is kept, STAGED
+// says so, and the commit node goes on as ever. So is the outcome found as ever if an answer is lost: from the owner's grain.
 //
 // Normal case: the first commit by the grain opens the gates of its chunks (OwnedGrants), the first acquire shuts those of the dataset. An acquire that finds direct commits
 // under way comes again: a commit that has begun is shown everywhere before a grant is given.
 //
-// The commit node may be a replica or a sharer of the pages. What it has to show goes over the link before STAGED, so its application finds it shown when the
-// commit returns, and the owner does not wait for it, unless that link has broken since.
+// The commit node may be a replica or a sharer of the pages. What it has to show goes over the link before the answer, so its application finds it shown when the
+// commit returns, and the owner does not wait for it, unless that link has broken since, or others take part.
 //
 // Invariants:
 //  1. A gate is open in one epoch only: a new owner has the grants of the earlier one to learn first, and opens it anew.
@@ -43,12 +44,12 @@ Status Engine::CloseGates(DatasetId id, uint32_t* under_way) {
 bool Engine::GatesOpen(const Dataset& ds, const OwnedTx& tx) const {
   for (const ParsedPart& part : tx.record.parts())
     if (const Chunk* chunk = ds.Find(part.chunk); !chunk || chunk->gate != ds.gate) return false;
-  return tx.record.single_participant();
+  return true;
 }
 
 void Engine::BeginDirect(TxKey key, OwnedTx& tx, NodeId from, const MessageHead& head) {
   tx.direct = true;
-  tx.caller = DirectCaller{from, head.request};
+  tx.caller = DirectCaller{from, head.request, MessageType::kStaged};
   datasets_.at(key.dataset)->direct++;
   stats_.direct_commits++;
   const uint32_t flags = head.status & kStageFailOnConflict ? HP_PREPARE_FAIL_ON_CONFLICT : 0;
@@ -59,9 +60,28 @@ void Engine::BeginDirect(TxKey key, OwnedTx& tx, NodeId from, const MessageHead&
 void Engine::AnswerDirect(TxKey key, OwnedTx& tx, hp_status status) {
   if (!tx.caller) return;
   MessageBody body;
-  Writer(&body).Put(MessageHead{key.dataset.value, kStagedEnded, tx.caller->request, tx.degree, static_cast<uint32_t>(status)});
-  Send(tx.caller->node, MessageType::kStaged, std::move(body));
+  Writer(&body).Put(MessageHead{key.dataset.value, kStagedDirect, tx.caller->request, tx.degree, static_cast<uint32_t>(status)});
+  Send(tx.caller->node, tx.caller->answer, std::move(body));
   tx.caller.reset();
+}
+
+// What is not prepared here by this way is the grain's to end: it has the transaction in its table, or recovery has been here.
+void Engine::OnCommit(NodeId peer, const MessageHead& head, Reader reader) {
+  TxKeyWire wire;
+  if (!reader.Read(&wire) || !reader.AtEnd() || wire.node != peer.value || wire.owner != self_.value || wire.dataset != head.dataset) {
+    stats_.refused_malformed++;
+    return;
+  }
+  const TxKey key = FromWire(wire);
+  auto it = owned_.find(key);
+  if (it == owned_.end() || !it->second.direct || it->second.state != TxState::kPrepared || it->second.caller) {
+    MessageBody body;
+    Writer(&body).Put(MessageHead{head.dataset, 0, head.request, 0, static_cast<uint32_t>(HP_E_NOT_FOUND)});
+    Send(peer, MessageType::kCommitted, std::move(body));
+    return;
+  }
+  it->second.caller = DirectCaller{peer, head.request, MessageType::kCommitted};
+  StartCommit(*datasets_.at(key.dataset), key, it->second);
 }
 
 void Engine::EraseOwned(TxKey key) {

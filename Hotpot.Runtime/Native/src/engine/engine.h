@@ -102,6 +102,7 @@ enum class TxState : uint8_t {
 struct DirectCaller {
   NodeId node;
   uint64_t request;
+  MessageType answer;
 };
 
 // A transaction's part as the owner sees it.
@@ -114,7 +115,7 @@ struct OwnedTx {
   uint32_t degree = 0;
   bool told = false;      // the commit's caller has its answer
   bool forgotten = false; // and asked to forget the outcome when every replica has it
-  bool direct = false;    // committed as soon as it is prepared, without the grain (direct.cpp)
+  bool direct = false;    // prepared and committed without the grain (direct.cpp)
   std::optional<DirectCaller> caller;  // and who waits for that
   TimePoint deadline;          // of the queue
   std::vector<uint64_t> prepare_tokens;
@@ -201,6 +202,21 @@ struct DirectTerms {  // of a commit that its owner may carry out by itself
   uint32_t flags, min_degree, timeout_ms;
 };
 
+struct OwnerTerms {  // of one participant
+  DatasetId dataset;
+  NodeId owner;
+  DirectTerms terms;
+};
+
+// A call to several owners (together.cpp).
+struct Together {
+  uint64_t token;                      // of the call
+  bool commits;                        // else it prepares
+  std::vector<TxKey> owners;
+  std::vector<hp_completion> answers;  // by owner
+  size_t left;                         // that have not answered
+};
+
 // The commit node's side of a transaction; owned by the caller through hp_tx.
 struct Transaction {
   TxId id;
@@ -209,6 +225,7 @@ struct Transaction {
   size_t pages = 0;
   std::map<std::pair<DatasetId, ChunkIndex>, std::vector<CollectedPage>> parts;
   std::vector<std::pair<DatasetId, uint64_t>> collected;  // what it counts for in Dataset::collected
+  std::shared_ptr<Together> together;  // the last of its calls to several owners
 };
 
 class Engine final : public FabricEvents {
@@ -279,6 +296,9 @@ class Engine final : public FabricEvents {
   Status Write(Transaction& tx, DatasetId id, uint64_t offset, Bytes from);
   std::vector<hp_tx_part> Parts(const Transaction& tx);
   Status Stage(const Transaction& tx, DatasetId id, NodeId owner, uint64_t token, const DirectTerms* terms = nullptr);
+  Status PrepareTogether(Transaction& tx, std::span<const OwnerTerms> owners, uint64_t token);
+  Status CommitTogether(Transaction& tx, uint64_t token);
+  std::vector<hp_tx_answer> TogetherAnswers(const Transaction& tx) const;
   Status OpenGate(DatasetId id, ChunkIndex chunk, Epoch epoch);
   Status CloseGates(DatasetId id, uint32_t* under_way);
   void Release(Transaction& tx);  // once, when the caller is through with it, whatever became of it
@@ -452,7 +472,14 @@ class Engine final : public FabricEvents {
   bool GatesOpen(const Dataset& ds, const OwnedTx& tx) const;
   void BeginDirect(TxKey key, OwnedTx& tx, NodeId from, const MessageHead& head);
   void AnswerDirect(TxKey key, OwnedTx& tx, hp_status status);
+  void OnCommit(NodeId peer, const MessageHead& head, Reader reader);
   void EraseOwned(TxKey key);
+
+  // together.cpp
+  static constexpr bool IsPart(uint64_t token) { return (token & 0xffffffffu) == 0xffffffffu; }
+  static constexpr uint64_t PartToken(uint16_t call, size_t owner) { return uint64_t{call} << 48 | uint64_t{owner} << 32 | 0xffffffffu; }
+  Status BeginTogether(Transaction& tx, std::vector<TxKey> owners, bool commits, uint64_t token, uint16_t* call);
+  void CompletePart(const hp_completion& part);
 
   // hiding.cpp
   bool MayHide(const Dataset& ds, const Record& record) const;
@@ -541,12 +568,14 @@ class Engine final : public FabricEvents {
   uint64_t next_tx_ = 1;
   std::unordered_map<uint64_t, Fetch> fetches_;
   std::vector<Retry> retries_;
-  struct StageWait {
+  struct Asked {  // STAGE or COMMIT
     uint64_t token;
     NodeId owner;
     bool direct;
   };
-  std::unordered_map<uint64_t, StageWait> stages_;
+  std::unordered_map<uint64_t, Asked> asked_;
+  std::unordered_map<uint16_t, std::shared_ptr<Together>> together_;  // under way
+  uint16_t next_together_ = 0;
   std::unordered_map<TxKey, OwnedTx, TxKeyHash> owned_;
   std::list<TxKey> prepare_queue_;
   std::unordered_map<TxKey, PendingTx, TxKeyHash> pending_;

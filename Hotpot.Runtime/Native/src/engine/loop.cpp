@@ -286,6 +286,7 @@ void Engine::Tick(TimePoint now) {
 }
 
 void Engine::Complete(uint64_t token, hp_status status, uint32_t degree, uint64_t value) {
+  if (IsPart(token)) return CompletePart({token, status, degree, value});
   for (Awaited* awaited : awaited_) {
     if (awaited->token != token) continue;
     CompleteInPlace(*awaited, {token, status, degree, value});
@@ -481,11 +482,11 @@ void Engine::OnPeerDown(NodeId node, Incarnation, const std::string&) {
       tx.caller.reset();
       tx.hiding.erase(node);
     }
-  for (auto it = stages_.begin(); it != stages_.end();) {
+  for (auto it = asked_.begin(); it != asked_.end();) {
     if (it->second.owner == node) {
-      // A direct commit may have been carried out, and only its answer is lost.
+      // What it was to do directly may be done, and only the answer is lost.
       Complete(it->second.token, HP_E_PEER_LOST, 0, it->second.direct);
-      it = stages_.erase(it);
+      it = asked_.erase(it);
     } else {
       ++it;
     }
@@ -546,10 +547,14 @@ void Engine::OnMessage(NodeId peer, Incarnation incarnation, uint16_t type, Byte
       return OnPages(peer, head, reader);
     case MessageType::kStage:
       return OnStage(peer, head, reader);
+    case MessageType::kCommit:
+      return OnCommit(peer, head, reader);
     case MessageType::kStaged:
-      if (auto it = stages_.find(head.request); it != stages_.end() && it->second.owner == peer) {
-        Complete(it->second.token, static_cast<hp_status>(head.status), head.chunk, head.epoch & kStagedEnded);
-        stages_.erase(it);
+    case MessageType::kCommitted:
+      if (auto it = asked_.find(head.request); it != asked_.end() && it->second.owner == peer) {
+        const uint64_t token = it->second.token;
+        asked_.erase(it);
+        Complete(token, static_cast<hp_status>(head.status), head.chunk, head.epoch & kStagedDirect);
       }
       return;
     case MessageType::kReplicate:

@@ -14,7 +14,7 @@ namespace hotpot {
 enum class MessageType : uint16_t {
   kFetch = 1,       // fetcher -> owner (or replica, with kFetchFailOver): page numbers wanted
   kPages = 2,       // the answer: pages with versions, or a refusal with the answerer's chunk entry
-  kStage = 3,       // commit node -> owner: a record to keep for a later prepare, or to commit at once (kStageCommit)
+  kStage = 3,       // commit node -> owner: a record to keep for a later prepare, or to go on with at once (kStageDirect)
   kStaged = 4,      // the answer
   kReplicate = 5,   // owner -> replica: a record to make durable
   kDurable = 6,     // the answer, with kDurableHidden or 0
@@ -26,6 +26,8 @@ enum class MessageType : uint16_t {
   kSync = 12,       // replica -> source: digests of its pages, send what differs
   kSyncPages = 13,  // the answer, one or more messages
   kForget = 14,     // sharer -> owner: pages it no longer caches
+  kCommit = 15,     // commit node -> owner: commit what was prepared directly
+  kCommitted = 16,  // the answer
 };
 
 struct MessageHead {
@@ -39,11 +41,12 @@ static_assert(sizeof(MessageHead) == 32 && std::is_trivially_copyable_v<MessageH
 
 constexpr uint32_t kFetchFailOver = 1;  // the fetcher lost the owner and asks a replica
 
-// kStage that is to be committed at once where the gate is open (direct.cpp): `epoch` is then the patience with locks in ms, `chunk` the least degree.
-constexpr uint32_t kStageCommit = 1;
+// kStage that is to be prepared at once where the gate is open, and committed if it has no other participant (direct.cpp): `epoch` is then the patience with
+// locks in ms, `chunk` the least degree.
+constexpr uint32_t kStageDirect = 1;
 constexpr uint32_t kStageFailOnConflict = 2;
 // In kStaged, `epoch`: it was, and `status` says how that ended; `chunk` is the degree. Else the record is only kept.
-constexpr uint64_t kStagedEnded = 1;
+constexpr uint64_t kStagedDirect = 1;
 
 // In kDurable, after the key: from now until the replica knows the outcome, it lets nobody read the pages (hiding.cpp).
 constexpr uint64_t kDurableHidden = 1;

@@ -43,21 +43,27 @@ public sealed class CommitTests
         Assert.Equal([1], await cluster.ReadAsync(B, dataset, 0, 1));
     }
 
-    [Fact]
-    public async Task ACommitOverThreeOwnersTakesAllOfThem()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task ACommitOverThreeOwnersTakesAllOfThem(bool gatesAreOpen)
     {
         await using HotpotCluster cluster = await HotpotCluster.StartAsync(A, B, C);
         DatasetDescription dataset = await OwnedByAllAsync(cluster, degree: 2);
+        cluster.Fabric.GatesAreOpen = gatesAreOpen;
         CommitResult result = await cluster.Committer(A).WriteAsync(dataset, 0, Bytes(9, 3 * 4096), Options, default);
         Assert.Equal((2, 3), (result.Degree, result.Owners));
         Assert.Equal(Bytes(9, 3 * 4096), await cluster.ReadAsync(B, dataset, 0, 3 * 4096));
     }
 
-    [Fact]
-    public async Task ConcurrentCommitsOverTheSameOwnersAllSucceed()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task ConcurrentCommitsOverTheSameOwnersAllSucceed(bool gatesAreOpen)
     {
         await using HotpotCluster cluster = await HotpotCluster.StartAsync(A, B, C);
         DatasetDescription dataset = await OwnedByAllAsync(cluster, degree: 2);
+        cluster.Fabric.GatesAreOpen = gatesAreOpen;
         // Three nodes at once; each commit changes one byte, its own, of each of the three chunks. All of them must be there in the end.
         await Task.WhenAll(Enumerable.Range(0, 3).Select(writer => Task.Run(async () =>
         {
@@ -109,20 +115,12 @@ public sealed class CommitTests
     /// all of it if success was reported. One page is changed by the commit in each chunk, from 1 to 2.
     /// </summary>
     [Theory]
-    [InlineData("stage.after", "owner")]
-    [InlineData("prepare.before", "owner")]
-    [InlineData("prepare.after", "owner")]
-    [InlineData("commit.before", "owner")]
-    [InlineData("commit.after", "owner")]
-    [InlineData("stage.after", "commit node")]
-    [InlineData("prepare.before", "commit node")]
-    [InlineData("prepare.after", "commit node")]
-    [InlineData("commit.before", "commit node")]
-    [InlineData("commit.after", "commit node")]
-    public async Task ACommitOverSeveralOwnersIsAtomicWhenANodeDies(string point, string victim)
+    [MemberData(nameof(Deaths))]
+    public async Task ACommitOverSeveralOwnersIsAtomicWhenANodeDies(string point, string victim, bool gatesAreOpen)
     {
         await using HotpotCluster cluster = await HotpotCluster.StartAsync(A, B, C, D);
         DatasetDescription dataset = await OwnedByAllAsync(cluster, degree: 3);
+        cluster.Fabric.GatesAreOpen = gatesAreOpen;
         int died = 0;
         NodeId? dead = null;
         TaskCompletionSource killed = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -151,6 +149,24 @@ public sealed class CommitTests
         // The pages are not left locked: the next commit goes through.
         Assert.True(await TryCommitAsync(cluster.Committer(A), dataset));
         Assert.Equal([2, 2, 2], await ValuesAsync(cluster, C, dataset));
+    }
+
+    /// <summary>At which step, who, and whether owners go on by themselves with what is staged.</summary>
+    public static TheoryData<string, string, bool> Deaths
+    {
+        get
+        {
+            TheoryData<string, string, bool> deaths = [];
+            foreach (string point in (string[])["stage.after", "prepare.before", "prepare.after", "commit.before", "commit.after"])
+            {
+                foreach (string victim in (string[])["owner", "commit node"])
+                {
+                    deaths.Add(point, victim, false);
+                    deaths.Add(point, victim, true);
+                }
+            }
+            return deaths;
+        }
     }
 
     /// <summary>The same with one owner, which passes the commit point alone: its answer is lost, and the outcome must be found, not guessed.</summary>

@@ -59,6 +59,9 @@ internal sealed class FakeFabric
     /// <summary>Called between the steps of owners, outside the lock, with the name of the point.</summary>
     public Func<string, NodeId, Task> AtPoint { get; set; } = (_, _) => Task.CompletedTask;
 
+    /// <summary>Owners go on with what is staged there together with others. Written by the test, before it commits.</summary>
+    public bool GatesAreOpen { get; set; }
+
     public void Attach(FakeEngine engine) => _engines[engine.Identity.Node] = engine;
 
     /// <summary>Null when there is no link between the two: one is dead, or has not been told of the other's present life.</summary>

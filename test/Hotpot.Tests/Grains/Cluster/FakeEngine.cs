@@ -482,6 +482,8 @@ internal sealed class FakeEngine : INodeEngine
     private sealed class FakeTransaction(FakeEngine engine, TransactionId id) : INodeTransaction
     {
         private readonly SortedDictionary<(DatasetId, ChunkIndex), List<(int Offset, byte[] Bytes)>> _writes = [];
+        private OwnerTerms[] _owners = [];
+        private Completion[] _answers = [];
 
         public TransactionId Id => id;
 
@@ -548,6 +550,39 @@ internal sealed class FakeEngine : INodeEngine
 
         // Its gates are shut: the owner only keeps the record.
         public ValueTask<Completion> CommitAtAsync(DatasetId dataset, NodeId owner, bool failOnConflict, int minimumDegree, TimeSpan timeout) => StageAsync(dataset, owner);
+
+        public async ValueTask<Completion> PrepareTogetherAsync(OwnerTerms[] owners)
+        {
+            _owners = owners;
+            _answers = await Task.WhenAll(owners.Select(PrepareOneAsync));
+            return Done(0);
+        }
+
+        public async ValueTask<Completion> CommitTogetherAsync()
+        {
+            _answers = await Task.WhenAll(_owners.Select(CommitOneAsync));
+            return Done(0);
+        }
+
+        public Completion[] Answers() => _answers;
+
+        private async Task<Completion> PrepareOneAsync(OwnerTerms to)
+        {
+            Completion staged = await StageAsync(to.Dataset, to.Owner);
+            bool direct = to.Owner == engine.Self || engine._fabric.GatesAreOpen;
+            if (!staged.Succeeded || !direct)
+                return staged;
+            return await AskAsync(to.Owner, target => target.PrepareAsync(id, to.Dataset, to.FailOnConflict, to.MinimumDegree, to.LockTimeout));
+        }
+
+        private Task<Completion> CommitOneAsync(OwnerTerms to) => AskAsync(to.Owner, target => target.CommitAsync(id, to.Dataset));
+
+        // The answer is lost when either end dies before it is there.
+        private async Task<Completion> AskAsync(NodeId owner, Func<FakeEngine, ValueTask<Completion>> ask)
+        {
+            Completion answer = engine._fabric.Link(engine, owner) is { } target ? await ask(target) : Failed(HotpotStatus.PeerLost);
+            return (engine._fabric.Link(engine, owner) is null ? Failed(HotpotStatus.PeerLost) : answer) with { Value = 1 };
+        }
 
         public void Dispose() => _writes.Clear();
 
