@@ -611,6 +611,31 @@ TEST(Engine, ReadersAndWritersOnAllNodesLoseNothing) {
   }
 }
 
+// Each sharer is told of the pages it shares.
+TEST(Engine, ACommitOfManyPagesIsPushedPageByPage) {
+  Cluster c(3, {}, 64 * kMiB, 1);
+  c.Assign(0, {0});
+  c.Assign(1, {0});
+  constexpr size_t kPages = 64;
+  auto* one = c[1].Map();
+  auto* two = c[2].Map();
+  const uint64_t chunk = 4 * kMiB;
+  ASSERT_EQ(At<uint64_t>(one, 0), 0u);
+  ASSERT_EQ(At<uint64_t>(two, 4096), 0u);
+  ASSERT_EQ(At<uint64_t>(two, chunk + 4096), 0u);
+  std::vector<std::byte> bytes(kPages * 4096, std::byte{7});
+  Tx tx(c[0]);
+  for (uint64_t at : {uint64_t{0}, chunk}) ASSERT_EQ(tx.Write(at, bytes.data(), bytes.size()), HP_OK);
+  const uint64_t before = c[0].Stats().pushed_bytes;
+  ASSERT_EQ(c.CommitTx(tx).status, HP_OK);
+  const uint64_t pushed = c[0].Stats().pushed_bytes - before;
+  EXPECT_GE(pushed, 3u * 4096) << "read ahead may have brought more pages";
+  EXPECT_LE(pushed, kPages * 4096);
+  for (size_t page = 0; page < kPages; page++)
+    for (auto* view : {one, two})
+      for (uint64_t at : {uint64_t{0}, chunk}) ASSERT_EQ(At<uint8_t>(view, at + page * 4096 + 17), 7u) << page;
+}
+
 // A replica joins while a commit is prepared: its owner has the new epoch, and a sharer has yet to hear of it. What that one shows has the commit when it returns.
 TEST(Engine, ACommitOfTheEpochBeforeIsShownByWhoeverStillHasThatEpoch) {
   Cluster c(3, {}, 64 * kMiB, 2);

@@ -395,8 +395,9 @@ void Engine::StartCommit(Dataset& ds, TxKey key, OwnedTx& tx) {
   MarkOutcome(key, true, tx.record.single_participant());
   tx.decided = tx.record.single_participant() ? Lsn(0) : MarkerEnd();
   uint64_t own = OwnNumber(tx.record);
-  std::unordered_set<NodeId> sharers;
+  PeerSet sharers = 0;
   const NodeId commit_node(key.tx.node);
+  const std::optional<PeerIndex> commit_peer = tx.record.flags() & kRecordFromView ? IndexOf(commit_node) : std::nullopt;  // it wants all of its deltas back
   // Replicas have the record, except those that joined after the prepare: they are synchronised after this commit, and till then share pages like anybody.
   auto has_record = [&](const ParsedPart& part, NodeId node) {
     const ChunkConfig& config = ds.At(part.chunk).config;
@@ -404,12 +405,9 @@ void Engine::StartCommit(Dataset& ds, TxKey key, OwnedTx& tx) {
   };
   for (const ParsedPart& part : tx.record.parts()) {
     Chunk& chunk = ds.At(part.chunk);
-    PeerSet set = 0;
-    for (const ParsedPage& page : part.pages) set |= chunk.pages[page.page].sharers;
-    for (PeerIndex i = 1; i < peers_.size(); i++)
-      if (set >> i & 1 && !has_record(part, peers_[i].node)) sharers.insert(peers_[i].node);
+    for (const ParsedPage& page : part.pages) sharers |= chunk.pages[page.page].sharers;
+    if (commit_peer) sharers |= PeerSet{1} << *commit_peer;
     CountUse(ds, chunk, commit_node, part.pages.size());
-    if ((tx.record.flags() & kRecordFromView) && commit_node != self_ && !has_record(part, commit_node)) sharers.insert(commit_node);
     if (Status s = ApplyPart(ds, part, own); !s.ok()) {
       std::fprintf(stderr, "hotpot: a committed record cannot be shown: %s\n", s.message.c_str());
       std::abort();  // going on would serve bytes that lack an acknowledged commit; the log has it, a restart replays it
@@ -428,14 +426,19 @@ void Engine::StartCommit(Dataset& ds, TxKey key, OwnedTx& tx) {
     tx.waiting.insert(r);
     tx.hiding.contains(r) ? ApplyLater(r, key) : SendControl(r, key, true);
   }
-  for (NodeId s : sharers) {
-    Peer* p = FindPeer(s);
-    if (!p || !p->incarnation) continue;
-    auto wanted = [&](const ParsedPart& part) { return !has_record(part, s); };
+  for (PeerIndex i = 1; i < peers_.size(); i++) {
+    const NodeId s = peers_[i].node;
+    if (!(sharers >> i & 1) || !peers_[i].incarnation) continue;
+    auto shows = [&](const ParsedPart& part, const ParsedPage& page) {
+      return !has_record(part, s) && (commit_peer == i || ds.At(part.chunk).pages[page.page].sharers >> i & 1);
+    };
+    const MessageBody record = tx.record.OnlyPages(shows);
+    if (record.empty()) continue;
     MessageBody body;
+    body.reserve(sizeof(MessageHead) + record.size());
     Writer w(&body);
     w.Put(MessageHead{ds.id.value, 0, 0, 0, 0});
-    w.Put(Bytes(tx.record.Only(wanted)));
+    w.Put(Bytes(record));
     stats_.pushed_bytes += body.size();
     tx.pushed.insert(s);
     Send(s, MessageType::kPush, std::move(body));

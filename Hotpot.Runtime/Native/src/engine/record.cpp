@@ -33,12 +33,13 @@ bool Record::Parse(MessageBody bytes, uint32_t chunk_count, uint32_t chunk_pages
     part.pages.reserve(ph.page_count);
     uint32_t previous_page = 0;
     for (uint32_t p = 0; p < ph.page_count; p++) {
+      const size_t page_start = reader.position();
       PageDelta pd;
       if (!reader.Read(&pd)) return false;
       if (pd.page >= chunk_pages || (p > 0 && pd.page <= previous_page)) return false;
       if (pd.run_count == 0 || pd.run_count > kPageSize) return false;
       previous_page = pd.page;
-      ParsedPage page{pd.page, pd.base_version, {}, {}};
+      ParsedPage page{pd.page, pd.base_version, {}, {}, {}};
       Bytes runs;
       if (!reader.Take(pd.run_count * sizeof(Run), &runs)) return false;
       page.runs = {reinterpret_cast<const Run*>(runs.data()), pd.run_count};  // aligned: what is before them has a multiple of 8 bytes
@@ -49,6 +50,7 @@ bool Record::Parse(MessageBody bytes, uint32_t chunk_count, uint32_t chunk_pages
         total += run.length;
       }
       if (!reader.Align8() || !reader.Take(total, &page.bytes) || !reader.Align8()) return false;
+      page.raw = Bytes(r.bytes_).subspan(page_start, reader.position() - page_start);
       part.pages.push_back(std::move(page));
     }
     part.raw = Bytes(r.bytes_).subspan(start, reader.position() - start);
@@ -86,6 +88,36 @@ MessageBody Record::Only(const std::function<bool(const ParsedPart&)>& keep) con
   for (const auto& p : participants_) w.Put(p);
   for (const auto& part : parts_)
     if (keep(part)) w.Put(part.raw);
+  return out;
+}
+
+MessageBody Record::OnlyPages(const std::function<bool(const ParsedPart&, const ParsedPage&)>& keep) const {
+  MessageBody body;
+  uint32_t parts = 0;
+  Writer w(&body);
+  for (const auto& part : parts_) {
+    const size_t at = body.size();
+    PartHead head{part.chunk.value, 0, part.epoch.value, part.sequence.value};
+    w.Put(head);
+    for (const auto& page : part.pages) {
+      if (!keep(part, page)) continue;
+      w.Put(page.raw);
+      head.page_count++;
+    }
+    if (head.page_count == 0) {
+      body.resize(at);
+      continue;
+    }
+    std::memcpy(body.data() + at, &head, sizeof head);
+    parts++;
+  }
+  if (parts == 0) return {};
+  MessageBody out;
+  out.reserve(sizeof(RecordHead) + participants_.size() * sizeof(Participant) + body.size());
+  Writer whole(&out);
+  whole.Put(RecordHead{key_.tx.node, key_.tx.sequence, key_.dataset.value, key_.owner.value, flags_, static_cast<uint32_t>(participants_.size()), parts, 0});
+  for (const auto& p : participants_) whole.Put(p);
+  whole.Put(Bytes(body));
   return out;
 }
 

@@ -65,6 +65,7 @@ struct ParsedPage {
   uint64_t base_version;
   std::span<const Run> runs;
   Bytes bytes;
+  Bytes raw;  // all of it, from its PageDelta on
 };
 
 struct ParsedPart {
@@ -95,6 +96,8 @@ class Record {
   void SetSequence(size_t part, Sequence sequence);
   // A record with some of the parts (for a replica that holds only some of the chunks).
   MessageBody Only(const std::function<bool(const ParsedPart&)>& keep) const;
+  // A record with some of the pages (for a sharer); a part of which none is left goes too. Empty: no page at all.
+  MessageBody OnlyPages(const std::function<bool(const ParsedPart&, const ParsedPage&)>& keep) const;
 
  private:
   MessageBody bytes_;  // Written by SetSequence only after Parse.
