@@ -59,8 +59,24 @@ internal sealed class BenchCluster : IAsyncDisposable
         }
     }
 
-    /// <summary>Kills a node without notice; it stays in <see cref="Nodes"/>.</summary>
-    public Task KillAsync(int node) => _nodes[node].KillAsync();
+    /// <summary>
+    /// Kills a node without notice; it stays in <see cref="Nodes"/>. The client may have spoken to the cluster through it, and then its next call is lost: a call to a neighbour, which does
+    /// nothing, finds that out.
+    /// </summary>
+    public async Task KillAsync(int node)
+    {
+        await _nodes[node].KillAsync();
+        try
+        {
+            await EndNothingAsync();
+        }
+        catch (OrleansException)
+        {
+            await EndNothingAsync();
+        }
+
+        Task EndNothingAsync() => On((node + 1) % _nodes.Count).EndAsync("nothing");
+    }
 
     /// <summary>Starts a killed node again, with the data it had; returns when it has joined every dataset.</summary>
     public async Task RestartAsync(int node, CancellationToken cancellation)
