@@ -29,11 +29,20 @@ internal sealed partial class FileLock : IDisposable
     /// <summary>Takes the lock or returns null when another holder has it.</summary>
     public static FileLock? TryAcquire(string path)
     {
-        var file = Open(path, OpenCreate)!;
-        if (Flock(file, LockExclusive | LockNonBlocking, path))
-            return new FileLock(file);
-        file.Dispose();
-        return null;
+        while (true)
+        {
+            var file = Open(path, OpenCreate)!;
+            if (!Flock(file, LockExclusive | LockNonBlocking, path))
+            {
+                file.Dispose();
+                return null;
+            }
+
+            if (!IsDeleted(file))
+                return new FileLock(file);
+            // Its last holder deleted it after it was opened here, and nobody would see this lock.
+            file.Dispose();
+        }
     }
 
     /// <summary>True when a living process holds the lock.</summary>
@@ -46,6 +55,10 @@ internal sealed partial class FileLock : IDisposable
     }
 
     public void Dispose() => _file.Dispose();
+
+    /// <summary>The file has no name any more; proc(5) says so at the end of the link.</summary>
+    private static bool IsDeleted(SafeFileHandle file) =>
+        new FileInfo($"/proc/self/fd/{file.DangerousGetHandle()}").LinkTarget?.EndsWith(" (deleted)", StringComparison.Ordinal) == true;
 
     private static SafeFileHandle? Open(string path, int create)
     {
