@@ -20,6 +20,8 @@ internal sealed partial class Committer
             (unstaged, direct) = await StageDirectAsync(transaction, participants[0], request);
         else
             unstaged = AfterStage(transaction, participants, await StageAsync(transaction, participants));
+        if (unstaged is null && request is null && !HasOwners(participants, transaction.Parts()))
+            unstaged = Moved(transaction.Id, participants);
         if (unstaged is not null)
             return AttemptOutcome.Failed(unstaged);
         CrashPoint.Hit(CrashPoint.AfterStage);
@@ -29,6 +31,17 @@ internal sealed partial class Committer
         return request is not null
             ? await CommitSingleAsync(transaction.Id, participants, request, deadline, direct)
             : await CommitSeveralAsync(work, options, transaction.Id, participants, deadline);
+    }
+
+    /// <summary>Every part went to its owner: staging takes what the map says at that moment, which may be newer than the participants are.</summary>
+    private static bool HasOwners(Participant[] participants, TransactionPart[] parts) => Array.TrueForAll(parts, part => Array.Exists(
+        participants, participant => participant.Dataset == part.Dataset && participant.Owner == part.Owner && Array.IndexOf(participant.Chunks, part.Chunk) >= 0));
+
+    private AttemptResult Moved(TransactionId transaction, Participant[] participants)
+    {
+        foreach (Participant participant in participants)
+            _ = ConcludeInBackgroundAsync(transaction, participant);
+        return AttemptResult.Again(CommitAction.Refresh, HotpotStatus.NotOwner, "A changed chunk has another owner since the commit began.");
     }
 
     /// <summary>

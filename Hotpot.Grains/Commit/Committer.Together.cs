@@ -1,5 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
-using System.Runtime.CompilerServices;
 using Hotpot.Grains.Node;
 using Hotpot.Grains.Owner;
 using Hotpot.Runtime.Diagnostics;
@@ -24,20 +22,27 @@ internal sealed partial class Committer
         {
             // Before anything is sent, and in order: who waits for grants here holds no page anywhere.
             PrepareRequest[] requests = [.. participants.Select(participant => Request(work, options, transaction.Id, participant, deadline))];
-            if (await BeginHereAsync(participants, requests) is { } refusal)
+            if (await BeginHereAsync(transaction, participants, requests) is { } refusal)
                 return AttemptOutcome.Failed(refusal);
-            Completion[] answers = await PrepareTogetherAsync(transaction, participants, requests);
+            Completion[] answers = await PrepareTogetherAsync(transaction, participants, requests, deadline);
+            EndHere(transaction.Id, participants, i => !answers[i].Succeeded);
             direct = Array.TrueForAll(answers, static answer => answer.Value != 0);
-            for (int i = 0; i < participants.Length; i++)
+            int failed = Array.FindIndex(answers, static answer => !answer.Succeeded);
+            if (failed >= 0)
             {
-                PhaseResult result = answers[i] is { Succeeded: true, Value: 0 }
-                    ? await PrepareByGrainAsync(participants[i], requests[i])
-                    : OwnerCommits.ToResult(answers[i], "Preparing", transaction.Id);
-                CommitAction action = CommitDecision.After(CommitStep.Prepare, result.Status, DegreePossible(requests[i]));
-                if (action == CommitAction.Proceed)
+                CommitStep step = answers[failed].Value == 0 ? CommitStep.Stage : CommitStep.Prepare;
+                // Who was never sent it, or did not keep it, has nothing to end.
+                Participant[] reached = [.. participants.Where((_, i) => answers[i].Succeeded || answers[i].Value != 0)];
+                return await AbortAsync(transaction.Id, reached, Judge(step, answers[failed], transaction.Id, requests[failed]), deadline);
+            }
+            for (int i = 0; i < participants.Length && !direct; i++)
+            {
+                if (answers[i].Value != 0)
                     continue;
-                EndHere(transaction.Id, participants, i => !answers[i].Succeeded);
-                return await AbortAsync(transaction.Id, participants, Refusal(action, result, requests[i]), deadline);
+                PhaseResult result = await PrepareByGrainAsync(participants[i], requests[i]);
+                CommitAction action = CommitDecision.After(CommitStep.Prepare, result.Status, DegreePossible(requests[i]));
+                if (action != CommitAction.Proceed)
+                    return await AbortAsync(transaction.Id, participants, Refusal(action, result, requests[i]), deadline);
             }
         }
         // The commit point, as in order.
@@ -50,24 +55,52 @@ internal sealed partial class Committer
         }
     }
 
-    /// <summary>This node's own parts pass its table of grants. Null: they did.</summary>
-    private async ValueTask<AttemptResult?> BeginHereAsync(Participant[] participants, PrepareRequest[] requests)
+    /// <summary>This node's own parts pass its table of grants, which asks the engine for their pages; so they are staged first. Null: they passed.</summary>
+    private async ValueTask<AttemptResult?> BeginHereAsync(INodeTransaction transaction, Participant[] participants, PrepareRequest[] requests)
     {
+        AttemptResult? refusal = null;
         int begun = 0;
-        for (int i = 0; i < participants.Length; i++)
+        try
         {
-            if (!IsHere(participants[i].Owner))
-                continue;
-            TimeSpan patience = begun > 0 && requests[i].GrantTimeout > GrantWaitWithPages ? GrantWaitWithPages : requests[i].GrantTimeout;
-            if (await owner.BeginAsync(participants[i].Dataset, requests[i] with { GrantTimeout = patience }) is { } refused)
+            for (int i = 0; i < participants.Length && refusal is null; i++)
             {
-                EndHere(requests[i].Transaction, participants, j => j < i);
-                return Refusal(CommitDecision.After(CommitStep.Prepare, refused.Status, DegreePossible(requests[i])), refused, requests[i]);
+                if (!IsHere(participants[i].Owner))
+                    continue;
+                Completion staged = await transaction.StageAsync(participants[i].Dataset, participants[i].Owner);
+                TimeSpan patience = begun > 0 && requests[i].GrantTimeout > GrantWaitWithPages ? GrantWaitWithPages : requests[i].GrantTimeout;
+                if (!staged.Succeeded)
+                    refusal = Judge(CommitStep.Stage, staged, transaction.Id, requests[i]);
+                else if (await owner.BeginAsync(participants[i].Dataset, requests[i] with { GrantTimeout = patience }) is { } refused)
+                    refusal = Refusal(CommitDecision.After(CommitStep.Prepare, refused.Status, DegreePossible(requests[i])), refused, requests[i]);
+                begun++;
             }
-            begun++;
+            return refusal;
         }
-        return null;
+        catch
+        {
+            EndHere(transaction.Id, participants, static _ => true);
+            throw;
+        }
+        finally
+        {
+            if (refusal is not null)
+                WithdrawHere(transaction.Id, participants);
+        }
     }
+
+    /// <summary>Nothing was sent; what is staged here is dropped.</summary>
+    private void WithdrawHere(TransactionId transaction, Participant[] participants)
+    {
+        EndHere(transaction, participants, static _ => true);
+        foreach (Participant participant in participants)
+        {
+            if (IsHere(participant.Owner))
+                _ = ConcludeInBackgroundAsync(transaction, participant);
+        }
+    }
+
+    private AttemptResult Judge(CommitStep step, Completion answer, TransactionId transaction, PrepareRequest request) => Refusal(
+        CommitDecision.After(step, answer.Status, DegreePossible(request)), OwnerCommits.ToResult(answer, "Preparing", transaction), request);
 
     private void EndHere(TransactionId transaction, Participant[] participants, Predicate<int> which)
     {
@@ -78,7 +111,8 @@ internal sealed partial class Committer
         }
     }
 
-    private static async ValueTask<Completion[]> PrepareTogetherAsync(INodeTransaction transaction, Participant[] participants, PrepareRequest[] requests)
+    private async ValueTask<Completion[]> PrepareTogetherAsync(
+        INodeTransaction transaction, Participant[] participants, PrepareRequest[] requests, DateTimeOffset deadline)
     {
         OwnerTerms[] terms = new OwnerTerms[participants.Length];
         for (int i = 0; i < terms.Length; i++)
@@ -86,8 +120,26 @@ internal sealed partial class Committer
             PrepareRequest request = requests[i];
             terms[i] = new OwnerTerms(participants[i].Dataset, participants[i].Owner, request.FailOnConflict, request.MinDegree, Short(request.LockTimeout));
         }
-        Completion call = await transaction.PrepareTogetherAsync(terms);
-        return call.Succeeded ? transaction.Answers() : [.. participants.Select(_ => call)];
+        if (await WithinAsync(transaction.PrepareTogetherAsync(terms), deadline) is not { } call)
+            return [.. participants.Select(_ => new Completion(HotpotStatus.PeerLost, 0, 1, "The owners of the changed pages did not answer in time."))];
+        // An error of the call itself: nothing was sent, and only what was staged here is to be dropped.
+        return call.Succeeded ? transaction.Answers() : [.. participants.Select(participant => call with { Value = IsHere(participant.Owner) ? 1UL : 0 })];
+    }
+
+    /// <summary>Null: the time is over, or this node's is. The call goes on, and nobody needs its answers.</summary>
+    private async ValueTask<Completion?> WithinAsync(ValueTask<Completion> call, DateTimeOffset deadline)
+    {
+        if (call.IsCompletedSuccessfully)
+            return call.Result;
+        TimeSpan left = deadline - time.GetUtcNow();
+        try
+        {
+            return await call.AsTask().WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, time, lifetime.Ending);
+        }
+        catch (Exception error) when (error is TimeoutException or OperationCanceledException)
+        {
+            return null;
+        }
     }
 
     private static TimeSpan Short(TimeSpan patience) => patience < TogetherLockWait ? patience : TogetherLockWait;
@@ -101,25 +153,9 @@ internal sealed partial class Committer
     }
 
     /// <summary>The degree at each owner, or null where an answer is missing: then it is asked for.</summary>
-    [SuppressMessage("Reliability", "CA2012", Justification = "It is awaited once, on one of two ways.")]
     private async ValueTask<int[]?> CommitAllAsync(INodeTransaction transaction, Participant[] participants, DateTimeOffset deadline)
     {
-        ValueTask<Completion> call = transaction.CommitTogetherAsync();
-        if (!call.IsCompleted)
-        {
-            Task<Completion> all = call.AsTask();
-            TimeSpan left = deadline - time.GetUtcNow();
-            try
-            {
-                await all.WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, time);
-            }
-            catch (TimeoutException)
-            {
-                return null;
-            }
-            call = new ValueTask<Completion>(all);
-        }
-        if (!(await call).Succeeded)
+        if (await WithinAsync(transaction.CommitTogetherAsync(), deadline) is not { Succeeded: true })
             return null;
         Completion[] answers = transaction.Answers();
         EndHere(transaction.Id, participants, i => answers[i].Succeeded);

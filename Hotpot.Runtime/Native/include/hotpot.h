@@ -235,7 +235,7 @@ HP_API int32_t hp_tx_parts(hp_engine *engine, hp_tx *tx, hp_tx_part *out, uint32
 HP_API int32_t hp_tx_stage(hp_engine *engine, hp_tx *tx, uint64_t dataset, uint64_t owner, uint64_t token, hp_completion *now, hp_error *error);
 /* ASYNC, for a transaction with this one owner, another node. The same, and where no grant can be in the way (hp_gate_open) the owner also prepares and commits, with
  * `flags`, `min_degree` and `timeout_ms` as of hp_owner_prepare. value = 1: it did, or tried to; status and degree are then those of the commit, and HP_E_PEER_LOST
- * says that the outcome is to be asked for. value = 0: as hp_tx_stage. */
+ * says that the outcome is to be asked for. value = 0: as hp_tx_stage. HP_E_NOT_OWNER: it has other owners by the map as it is now; nothing was sent. */
 HP_API int32_t hp_tx_commit_at(hp_engine *engine, hp_tx *tx, uint64_t dataset, uint64_t owner, uint32_t flags, uint32_t min_degree, uint32_t timeout_ms,
                                uint64_t token, hp_completion *now, hp_error *error);
 
@@ -249,7 +249,8 @@ typedef struct hp_tx_owner { /* the chunks of one dataset that one node owns: on
 } hp_tx_owner;
 
 /* ASYNC. Stages the transaction at all these owners, which must be all it has, and prepares it: here, where the caller has seen to the grants, and at other nodes where no grant
- * can be in the way. Completes when all have answered (hp_tx_answers). No order is kept, so two transactions may wait for each other: give them little time. */
+ * can be in the way. Completes when all have answered (hp_tx_answers). No order is kept, so two transactions may wait for each other: give them little time.
+ * HP_E_NOT_OWNER: it has other owners by the map as it is now; nothing was sent. */
 HP_API int32_t hp_tx_prepare_together(hp_engine *engine, hp_tx *tx, const hp_tx_owner *owners, uint32_t count, uint64_t token, hp_completion *now, hp_error *error);
 /* ASYNC. Commits at the owners of the last hp_tx_prepare_together, all of which it must have prepared. Completes when all have answered. An answer that is not HP_OK says nothing
  * of the outcome, which is to be asked for. HP_E_INVALID: not prepared. */

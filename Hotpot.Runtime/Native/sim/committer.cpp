@@ -295,6 +295,18 @@ Task<Attempt> RunTogether(std::shared_ptr<Work> work, std::shared_ptr<Transactio
   hp_completion asked = co_await life.Async(std::move(prepare));
   if (asked.status != HP_OK) co_return Attempt{Action::kRefresh};
   std::vector<hp_tx_answer> answers = life.Enter([&](Engine& e) { return e.TogetherAnswers(*tx); });
+  // Who was never sent it, or did not keep it, has nothing to end.
+  std::vector<Participant> reached;
+  for (size_t i = 0; i < participants.size(); i++)
+    if (answers[i].status == HP_OK || answers[i].direct) reached.push_back(participants[i]);
+  for (size_t i = 0; i < participants.size(); i++) {
+    if (answers[i].status == HP_OK) continue;
+    Action action = After(answers[i].direct ? Step::kPrepare : Step::kStage, static_cast<hp_status>(answers[i].status),
+                          world.LiveNodes(life).size() >= terms[i].terms.min_degree);
+    CommitEnd end = reached.empty() ? CommitEnd::kFailed : co_await ConcludeAll(work, tx->id, reached, false);
+    if (end == CommitEnd::kFailed) co_return Attempt{action};
+    co_return Attempt{Action::kProceed, end};
+  }
   bool all_direct = true;
   for (size_t i = 0; i < participants.size(); i++) {
     Participant participant = participants[i];
@@ -383,8 +395,8 @@ Task<Attempt> RunAttempt(std::shared_ptr<Work> work, bool first) {
   if (participants.size() == 1 && participants[0].owner != life.node) {
     Participant to = participants[0];
     Prepare request = Request(*work, tx->id, to.dataset);
-    DirectTerms terms{request.flags, request.min_degree, request.lock_timeout_ms};
-    std::function<Status(Engine&, uint64_t)> start = [tx, to, terms](Engine& e, uint64_t token) { return e.Stage(*tx, DatasetId(to.dataset), to.owner, token, &terms); };
+    OwnerTerms terms{DatasetId(to.dataset), to.owner, {request.flags, request.min_degree, request.lock_timeout_ms}};
+    std::function<Status(Engine&, uint64_t)> start = [tx, terms](Engine& e, uint64_t token) { return e.CommitAt(*tx, terms, token); };
     hp_completion done = co_await life.Async(std::move(start));
     hp_status status = static_cast<hp_status>(done.status);
     if (done.value == 0 && status != HP_OK) co_return Attempt{After(Step::kStage, status, true)};

@@ -97,6 +97,19 @@ TEST_F(Direct, ANewEpochShutsTheGate) {
   EXPECT_EQ(hp_gate_open(cluster[1].engine(), kDataset, 0, 2), HP_E_STALE_EPOCH) << "it is not the owner";
 }
 
+// The commit node's map has changed since it looked: what it sent would be a part of the transaction only.
+TEST_F(Direct, AChunkThatHasAnotherOwnerSinceIsNotLeftOut) {
+  cluster.Assign(1, {0, 1, 2});
+  OpenGate();
+  Tx tx(cluster[1]);
+  Write(tx, 0, 7);
+  Write(tx, 4 * kMiB, 7);
+  cluster.Install(cluster.Entry(1, 2, {2, 0, 1}));
+  EXPECT_EQ(tx.CommitAt(cluster[0].id()).status, HP_E_NOT_OWNER);
+  EXPECT_EQ(cluster[0].Stats().direct_commits, 0u);
+  EXPECT_EQ(WordAt(cluster[0], 0), 0u);
+}
+
 TEST_F(Direct, AFailureIsTheCommits) {
   OpenGate();
   Tx tx(cluster[1]);

@@ -611,6 +611,23 @@ TEST(Engine, ReadersAndWritersOnAllNodesLoseNothing) {
   }
 }
 
+// The same when the chunk goes to another owner.
+TEST(Engine, ACommitOfTheOwnerBeforeIsShownByWhoeverStillHasThatEpoch) {
+  Cluster c(3, {}, 64 * kMiB, 2);
+  c.Assign(0, {0, 1});
+  auto* view = reinterpret_cast<volatile uint64_t*>(c[2].Map());
+  ASSERT_EQ(view[0], 0u);
+  Tx tx(c[0]);
+  const uint64_t value = 7;
+  ASSERT_EQ(tx.Write(0, &value, sizeof value), HP_OK);
+  ASSERT_EQ(tx.StageAndPrepare(c[0], 2), HP_OK);
+  hp_error error{};
+  hp_chunk_entry moving = c.Entry(0, 2, {1, 0}, HP_CHUNK_RECOVERING);
+  ASSERT_EQ(hp_map_apply(c[0].engine(), kDataset, &moving, 1, &error), HP_OK) << error.message;
+  ASSERT_EQ(tx.Commit(c[0]), HP_OK);
+  EXPECT_EQ(view[0], value);
+}
+
 // Each sharer is told of the pages it shares.
 TEST(Engine, ACommitOfManyPagesIsPushedPageByPage) {
   Cluster c(3, {}, 64 * kMiB, 1);

@@ -217,24 +217,38 @@ TEST_F(Together, ATransactionThatIsLetGoOfMayStillBeAnswered) {
   for (size_t node = 0; node < 3; node++) EXPECT_EQ(tx.Abort(cluster[node]), HP_OK);
 }
 
+TEST_F(Together, AChunkThatHasAnotherOwnerSinceIsNotLeftOut) {
+  OpenGates();
+  Tx tx(cluster[3]);
+  WriteAll(tx, 7);
+  uint64_t value = 7;
+  ASSERT_EQ(tx.Write(3 * kChunk, &value, sizeof value), HP_OK);
+  cluster.Assign(3, {3, 0, 1});
+  EXPECT_EQ(Prepare(3, tx).status, HP_E_NOT_OWNER) << "its owner is not among those asked";
+  ExpectEverywhere(0);
+  for (size_t node = 0; node < 3; node++) EXPECT_EQ(CloseGates(node), 0u);
+}
+
 TEST_F(Together, BadCallsAreRefused) {
   Tx tx(cluster[0]);
   WriteAll(tx, 7);
   hp_error error{};
   EXPECT_EQ(hp_tx_commit_together(cluster[0].engine(), tx.handle(), cluster[0].NextToken(), nullptr, &error), HP_E_INVALID);
-  EXPECT_EQ(hp_tx_prepare_together(cluster[0].engine(), tx.handle(), nullptr, 0, cluster[0].NextToken(), nullptr, &error), HP_E_INVALID);
+  EXPECT_EQ(hp_tx_prepare_together(cluster[0].engine(), tx.handle(), nullptr, 0, cluster[0].NextToken(), nullptr, &error), HP_E_NOT_OWNER);
   EXPECT_EQ(hp_tx_prepare_together(cluster[0].engine(), tx.handle(), nullptr, 3, cluster[0].NextToken(), nullptr, &error), HP_E_INVALID);
   EXPECT_TRUE(Answers(0, tx).empty());
   uint32_t none = 0;
   EXPECT_EQ(hp_tx_answers(cluster[0].engine(), nullptr, nullptr, &none), HP_E_INVALID);
-  // Owners that own nothing of it.
-  hp_tx_owner wrong{kDataset, cluster[3].id(), 0, 3, 100, 0};
+  // An owner that owns nothing of it, beside those that do.
+  std::vector<hp_tx_owner> owners;
+  for (size_t i = 0; i < 4; i++) owners.push_back({kDataset, cluster[i].id(), 0, 3, 100, 0});
   const uint64_t token = cluster[0].NextToken();
-  ASSERT_EQ(hp_tx_prepare_together(cluster[0].engine(), tx.handle(), &wrong, 1, token, nullptr, &error), HP_OK);
+  ASSERT_EQ(hp_tx_prepare_together(cluster[0].engine(), tx.handle(), owners.data(), 4, token, nullptr, &error), HP_OK);
   EXPECT_EQ(cluster[0].Wait(token).status, HP_OK);
   auto answers = Answers(0, tx);
-  ASSERT_EQ(answers.size(), 1u);
-  EXPECT_EQ(answers[0].status, HP_E_NOT_OWNER);
+  ASSERT_EQ(answers.size(), 4u);
+  EXPECT_EQ(answers[3].status, HP_E_NOT_OWNER);
+  EXPECT_EQ(Commit(0, tx).status, HP_E_INVALID) << "not all have prepared it";
 }
 
 }  // namespace

@@ -210,8 +210,8 @@ int32_t hp_tx_commit_at(hp_engine* e, hp_tx* tx, uint64_t dataset, uint64_t owne
                         hp_completion* now, hp_error* error) {
   return Guard(error, [&]() -> Status {
     if (!tx) return Missing("The transaction");
-    const DirectTerms terms{flags, min_degree, timeout_ms};
-    return e->engine->CallAndLead(token, now, [&] { return e->engine->Stage(tx->tx, DatasetId(dataset), NodeId(owner), token, &terms); });
+    const OwnerTerms to{DatasetId(dataset), NodeId(owner), {flags, min_degree, timeout_ms}};
+    return e->engine->CallAndLead(token, now, [&] { return e->engine->CommitAt(tx->tx, to, token); });
   });
 }
 int32_t hp_tx_prepare_together(hp_engine* e, hp_tx* tx, const hp_tx_owner* owners, uint32_t count, uint64_t token, hp_completion* now, hp_error* error) {

@@ -296,6 +296,7 @@ class Engine final : public FabricEvents {
   Status Write(Transaction& tx, DatasetId id, uint64_t offset, Bytes from);
   std::vector<hp_tx_part> Parts(const Transaction& tx);
   Status Stage(const Transaction& tx, DatasetId id, NodeId owner, uint64_t token, const DirectTerms* terms = nullptr);
+  Status CommitAt(const Transaction& tx, const OwnerTerms& to, uint64_t token);  // its only owner, another node
   Status PrepareTogether(Transaction& tx, std::span<const OwnerTerms> owners, uint64_t token);
   Status CommitTogether(Transaction& tx, uint64_t token);
   std::vector<hp_tx_answer> TogetherAnswers(const Transaction& tx) const;
@@ -478,6 +479,7 @@ class Engine final : public FabricEvents {
   // together.cpp
   static constexpr bool IsPart(uint64_t token) { return (token & 0xffffffffu) == 0xffffffffu; }
   static constexpr uint64_t PartToken(uint16_t call, size_t owner) { return uint64_t{call} << 48 | uint64_t{owner} << 32 | 0xffffffffu; }
+  Status CheckOwners(const Transaction& tx, std::span<const OwnerTerms> owners);
   Status BeginTogether(Transaction& tx, std::vector<TxKey> owners, bool commits, uint64_t token, uint16_t* call);
   void CompletePart(const hp_completion& part);
 

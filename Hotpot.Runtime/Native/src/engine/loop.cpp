@@ -423,7 +423,7 @@ void Engine::RemovePeer(NodeId node, Incarnation incarnation) {
 void Engine::LoseReplicas(NodeId node) {
   for (auto& [id, ds] : datasets_)
     for (auto& chunk : ds->chunks) {
-      if (!chunk || !chunk->config.HasReplica(node)) continue;
+      if (!chunk || !chunk->config.HasReplica(node) || chunk->config.IsJoining(node)) continue;
       chunks_lost_ += chunk->lost_at.value == 0;
       chunk->lost_at = chunk->config.epoch;
     }

@@ -201,6 +201,11 @@ Status Engine::Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config) {
     for (TxKey key : aborting) CheckAborted(key);  // it need not hear of it from a replica that is left out now
   }
   chunk.config = std::move(config);
+  if (chunk.config.phase == HP_CHUNK_RECOVERING && chunk.lost_at.value == 0) {
+    // Of a replica's end this node may have heard in no other way.
+    chunk.lost_at = Epoch(chunk.config.epoch.value - 1);
+    chunks_lost_ += chunk.lost_at.value != 0;
+  }
   if (chunk.lost_at.value != 0 && chunk.config.epoch > chunk.lost_at && chunk.config.phase == HP_CHUNK_ACTIVE) {
     chunk.lost_at = Epoch(0);
     chunks_lost_--;
@@ -237,9 +242,9 @@ Status Engine::Adopt(Dataset& ds, Chunk& chunk, ChunkConfig config) {
         owed_drops_.push_back(key);  // the log is full
       }
   }
-  // Every other node drops what it cached when it learns of this epoch. All have when the chunk is active in it; until then an owner that stays one pushes what was
-  // prepared before to whoever may show what it cached.
-  if (!Owns(chunk) || chunk.config.phase == HP_CHUNK_ACTIVE) chunk.ForgetSharers();
+  // Every other node drops what it cached when it learns of this epoch. All have when the chunk is active in it; until then its owner before pushes what it had prepared to
+  // whoever may show what it cached.
+  if (chunk.config.phase == HP_CHUNK_ACTIVE) chunk.ForgetSharers();
   if (was_held || chunk.held) return LogChunk(ds, chunk);
   return Status::Ok();
 }

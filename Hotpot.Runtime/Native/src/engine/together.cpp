@@ -11,6 +11,8 @@
 // parts little patience with locks; if one fails it aborts all, and repeats in the order of owners, in which nobody waits in a circle (Committer.cs).
 //
 // Invariant: a call in together_ has parts that have not answered; it is gone from there before its own completion.
+#include <algorithm>
+
 #include "engine/engine.h"
 
 namespace hotpot {
@@ -26,7 +28,25 @@ Status Engine::BeginTogether(Transaction& tx, std::vector<TxKey> owners, bool co
   return Status::Ok();
 }
 
+// Whoever looked at the parts may have an older map than this: a chunk that has another owner since would be left out.
+Status Engine::CheckOwners(const Transaction& tx, std::span<const OwnerTerms> owners) {
+  for (const auto& [where, pages] : tx.parts) {
+    const auto ds = datasets_.find(where.first);
+    const bool named = ds != datasets_.end() && std::any_of(owners.begin(), owners.end(), [&](const OwnerTerms& to) {
+      return to.dataset == where.first && to.owner == ds->second->At(where.second).config.owner;
+    });
+    if (!named) return Status::Error(HP_E_NOT_OWNER, "A changed chunk has another owner since; look at the parts again.");
+  }
+  return Status::Ok();
+}
+
+Status Engine::CommitAt(const Transaction& tx, const OwnerTerms& to, uint64_t token) {
+  if (Status s = CheckOwners(tx, {&to, 1}); !s.ok()) return s;
+  return Stage(tx, to.dataset, to.owner, token, &to.terms);
+}
+
 Status Engine::PrepareTogether(Transaction& tx, std::span<const OwnerTerms> owners, uint64_t token) {
+  if (Status s = CheckOwners(tx, owners); !s.ok()) return s;
   std::vector<TxKey> keys;
   for (const OwnerTerms& to : owners) keys.push_back({tx.id, to.dataset, to.owner});
   uint16_t call = 0;
@@ -40,7 +60,10 @@ Status Engine::PrepareTogether(Transaction& tx, std::span<const OwnerTerms> owne
 }
 
 Status Engine::CommitTogether(Transaction& tx, uint64_t token) {
-  if (!tx.together || tx.together->left > 0) return Status::Error(HP_E_INVALID, "The transaction is not prepared; prepare it at its owners first.");
+  const Together* prepared = tx.together.get();
+  if (!prepared || prepared->left > 0 || prepared->commits ||
+      !std::all_of(prepared->answers.begin(), prepared->answers.end(), [](const hp_completion& answer) { return answer.status == HP_OK && answer.value != 0; }))
+    return Status::Error(HP_E_INVALID, "The transaction is not prepared at all its owners; prepare it there first.");
   std::vector<TxKey> keys = tx.together->owners;
   uint16_t call = 0;
   if (Status s = BeginTogether(tx, keys, true, token, &call); !s.ok()) return s;

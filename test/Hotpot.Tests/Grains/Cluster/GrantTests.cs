@@ -38,6 +38,27 @@ public sealed class GrantTests
             [.. entries.Select(entry => new ChunkMigration { Chunk = entry.Chunk, Epoch = entry.Epoch, To = entry.Replicas.First(node => node != A) })]);
     }
 
+    /// <summary>Also where the committing node owns the granted page itself, and others take part in the commit.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task ACommitOverSeveralOwnersWaitsForAGrantOfItsOwnNodesPages(bool gatesAreOpen)
+    {
+        await using HotpotCluster cluster = await HotpotCluster.StartAsync(A, B, C);
+        DatasetDescription dataset = await OwnedByAAsync(cluster, SharingMode.MultiWriter, chunks: 1);
+        await cluster.Grains.DatasetGrain(dataset.Id).AssignAsync([new ChunkIndex(1)], B, minDegree: 1);
+        cluster.Fabric.GatesAreOpen = gatesAreOpen;
+        IGrant held = await ReadAsync(cluster, C, dataset, FirstPage);
+        Task<CommitResult> commit = cluster.Committer(A).WriteAsync(dataset, 4000, new byte[200], Options, default);
+        await Task.Delay(300);
+        Assert.False(commit.IsCompleted);
+        Assert.Equal([0], await cluster.ReadAsync(C, dataset, 4096, 1));
+        await held.DisposeAsync();
+        Assert.Equal(2, (await commit.WaitAsync(Long)).Owners);
+        // Nothing of it is left in the way.
+        await (await WriteAsync(cluster, B, dataset, FirstPage)).DisposeAsync();
+    }
+
     [Theory]
     [InlineData("death")]
     [InlineData("hand-over")]
