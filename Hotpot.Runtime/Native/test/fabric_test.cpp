@@ -460,12 +460,87 @@ TEST(Fabric, ItDoesNotSleepOnMessagesItHasReceived) {
   Introduce(a, b);
   ASSERT_TRUE(Pump({&a, &b}, [&] { return a.IsUp(b) && b.IsUp(a); }));
   for (uint16_t i = 0; i < 2'000; ++i) ASSERT_TRUE(a.fabric().Send(NodeId(2), i, {}));
+  a.fabric().Flush();
   const auto end = TestClock::now() + seconds(10);
   while (b.messages.size() < 2'000 && TestClock::now() < end) {
     if (b.fabric().Progress() == 0) b.Sleep(10'000);
   }
   ASSERT_EQ(b.messages.size(), 2'000u);
   for (uint16_t i = 0; i < 2'000; ++i) EXPECT_EQ(b.messages[i].type, i);
+}
+
+// Each sending over the stream is a system call for us and a wake-up for the peer.
+TEST(Fabric, MessagesOfOneTurnGoTogether) {
+  TestNode a(1, 1, "tcp"), b(2, 1, "tcp");
+  Introduce(a, b);
+  ASSERT_TRUE(Pump({&a, &b}, [&] { return a.IsUp(b) && b.IsUp(a); }));
+  PumpFor({&a, &b}, milliseconds(20));
+  const auto arrived = [&](size_t count) {
+    return Pump({&b}, [&] { return b.messages.size() >= count; }, seconds(10)) && b.messages.size() == count;
+  };
+  const auto send = [&](uint16_t type, size_t bytes) { ASSERT_TRUE(a.fabric().Send(NodeId(2), type, MessageBody(bytes))); };
+  const uint64_t before = a.fabric().Stats().bytes_sent;
+  for (uint16_t i = 0; i < 100; ++i) send(i, 100);
+  PumpFor({&b}, milliseconds(20));
+  EXPECT_EQ(a.fabric().Stats().bytes_sent, before);
+  EXPECT_TRUE(b.messages.empty());
+  // Whoever ends a turn sends them.
+  a.fabric().Flush();
+  ASSERT_TRUE(arrived(100));
+  send(100, 100);
+  EXPECT_TRUE(a.fabric().Arm());
+  ASSERT_TRUE(arrived(101));
+  send(101, 100);
+  (void)a.fabric().Progress();
+  ASSERT_TRUE(arrived(102));
+  // What keeps the peer busy does not wait for that, nor do those before it.
+  send(102, 100);
+  send(103, 100'000);
+  ASSERT_TRUE(arrived(104));
+  for (uint16_t i = 0; i < 104; ++i) EXPECT_EQ(b.messages[i].type, i);
+  // A link that ends takes along what it had gathered.
+  send(104, 100);
+  a.fabric().RemovePeer(NodeId(2));
+  a.fabric().Flush();
+  EXPECT_TRUE(Pump({&a, &b}, [&] { return b.downs.size() == 1; }));
+  EXPECT_EQ(b.messages.size(), 104u);
+}
+
+TEST(Fabric, WhatIsHeldGoesWithTheNextMessageOrRound) {
+  TestNode a(1, 1, "tcp"), b(2, 1, "tcp");
+  Introduce(a, b);
+  ASSERT_TRUE(Pump({&a, &b}, [&] { return a.IsUp(b) && b.IsUp(a); }));
+  PumpFor({&a, &b}, milliseconds(20));
+  const auto arrived = [&](size_t count) {
+    return Pump({&b}, [&] { return b.messages.size() >= count; }, seconds(10)) && b.messages.size() == count;
+  };
+  const auto hold = [&](uint16_t type, size_t bytes) {
+    ASSERT_TRUE(a.fabric().Send(NodeId(2), type, MessageBody(bytes)));
+    a.fabric().Hold(NodeId(2));
+  };
+  a.fabric().Hold(NodeId(2));  // nothing to hold
+  a.fabric().Hold(NodeId(3));  // nobody
+  for (uint16_t i = 0; i < 10; ++i) hold(i, 100);
+  a.fabric().Flush();
+  EXPECT_TRUE(a.fabric().Arm());
+  PumpFor({&b}, milliseconds(20));
+  EXPECT_TRUE(b.messages.empty());
+  ASSERT_TRUE(a.fabric().Send(NodeId(2), 10, MessageBody(100)));
+  a.fabric().Flush();
+  ASSERT_TRUE(arrived(11));
+  hold(11, 100);
+  (void)a.fabric().Progress();
+  ASSERT_TRUE(arrived(12));
+  for (uint16_t i = 12; i < 52; ++i) hold(i, 1'000);
+  a.fabric().Flush();
+  ASSERT_TRUE(Pump({&b}, [&] { return b.messages.size() >= 30; }, seconds(10))) << "more than enough to begin with";
+  (void)a.fabric().Progress();
+  ASSERT_TRUE(arrived(52));
+  for (uint16_t i = 0; i < 52; ++i) EXPECT_EQ(b.messages[i].type, i);
+  hold(52, 100);
+  a.fabric().RemovePeer(NodeId(2));
+  EXPECT_TRUE(Pump({&a, &b}, [&] { return b.downs.size() == 1; }));
+  EXPECT_EQ(b.messages.size(), 52u);
 }
 
 // Every socket of this process once more.

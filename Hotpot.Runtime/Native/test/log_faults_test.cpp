@@ -237,10 +237,44 @@ TEST_F(FileLogTest, IsPoisonedByAFailedWrite) {
   ASSERT_TRUE(opened.status.ok()) << opened.status.message;
   ops.write_error = EIO;
   Lsn end;
-  EXPECT_EQ(Append(*opened.log, 1, Pattern(1, 10), &end).code, HP_E_POISONED);
+  EXPECT_TRUE(Append(*opened.log, 1, Pattern(1, 10), &end).ok());  // the log thread writes it
+  EXPECT_EQ(opened.log->Flush(60'000).code, HP_E_POISONED);
+  EXPECT_LT(opened.log->DurableUpTo(), end);
   ops.write_error = 0;
   EXPECT_EQ(Append(*opened.log, 1, Pattern(1, 10), &end).code, HP_E_POISONED);
   EXPECT_EQ(opened.log->Flush(60'000).code, HP_E_POISONED);
+}
+
+TEST_F(FileLogTest, IsPoisonedByAFailedWriteOfALargeRecord) {
+  TestOps ops;
+  const Opened opened = OpenLog({directory_.Path("log"), HP_MEDIUM_FILE, 1 << 20}, ops);
+  ASSERT_TRUE(opened.status.ok()) << opened.status.message;
+  ops.write_error = EIO;
+  Lsn end;
+  EXPECT_EQ(Append(*opened.log, 1, Pattern(1, 100'000), &end).code, HP_E_POISONED);
+  ops.write_error = 0;
+  EXPECT_EQ(Append(*opened.log, 1, Pattern(1, 10), &end).code, HP_E_POISONED);
+  EXPECT_EQ(opened.log->Flush(60'000).code, HP_E_POISONED);
+}
+
+// Small and large ones, over several segments, more than is gathered at once: what the log thread writes and what is written at once come together.
+TEST_F(FileLogTest, KeepsWhatIsGatheredWhileTheDiskStandsStill) {
+  const LogConfig config{directory_.Path("log"), HP_MEDIUM_FILE, 1 << 20};
+  TestOps ops;
+  std::vector<Entry> expected;
+  {
+    const Opened opened = OpenLog(config, ops);
+    ASSERT_TRUE(opened.status.ok()) << opened.status.message;
+    ops.CloseGate();
+    ASSERT_TRUE(AppendTo(*opened.log, &expected, 0, Pattern(0, 100)).ok());
+    ops.AwaitHeldSync();
+    constexpr size_t kSizes[] = {100, 50'000, 3, 100'000, 60'000, 4'000};
+    for (uint16_t i = 1; i <= 300; ++i) ASSERT_TRUE(AppendTo(*opened.log, &expected, i, Pattern(i, kSizes[i % std::size(kSizes)])).ok());
+    EXPECT_EQ(opened.log->DurableUpTo(), log::kFirstLsn);
+    ops.OpenGate();
+    ASSERT_TRUE(opened.log->Flush(60'000).ok());
+  }
+  EXPECT_EQ(OpenLog(config).entries, expected);
 }
 
 TEST_F(FileLogTest, PublishesNothingBeforeTheSyncIsDone) {
@@ -250,8 +284,10 @@ TEST_F(FileLogTest, PublishesNothingBeforeTheSyncIsDone) {
   RedoLog& log = *opened.log;
   ops.CloseGate();
   Lsn first, second;
+  EXPECT_FALSE(log.Syncing());
   ASSERT_TRUE(Append(log, 1, Pattern(1, 100), &first).ok());
   ops.AwaitHeldSync();
+  EXPECT_TRUE(log.Syncing());
   ASSERT_TRUE(Append(log, 2, Pattern(2, 100), &second).ok());
   EXPECT_EQ(log.DurableUpTo(), log::kFirstLsn);
   const Status late = log.Flush(20);
@@ -262,6 +298,7 @@ TEST_F(FileLogTest, PublishesNothingBeforeTheSyncIsDone) {
   ASSERT_TRUE(log.Flush(60'000).ok());
   EXPECT_EQ(log.DurableUpTo(), second);
   EXPECT_LT(first, second);
+  EXPECT_FALSE(log.Syncing());
 }
 
 // Appends a record during every sync, so that the log never is wholly durable.
@@ -304,11 +341,13 @@ TEST_F(FileLogTest, SyncsTheRecordsOfManyAppendsAtOnce) {
     ops.CloseGate();
     ASSERT_TRUE(AppendTo(*opened.log, &expected, 0, Pattern(0, 100)).ok());
     ops.AwaitHeldSync();
+    const int writes = ops.writes;
     // While the first sync is held up, the group for the second gathers.
     for (uint16_t i = 1; i <= 100; ++i) ASSERT_TRUE(AppendTo(*opened.log, &expected, i, Pattern(i, 100)).ok());
     ops.OpenGate();
     ASSERT_TRUE(opened.log->Flush(60'000).ok());
     EXPECT_EQ(ops.syncs() - before, 2);
+    EXPECT_LE(ops.writes - writes, 4) << "the group and the tail marks";
   }
   EXPECT_EQ(OpenLog(Config()).entries, expected);
 }

@@ -157,10 +157,12 @@ class TestOps : public FileOps {
     const std::lock_guard lock(mutex_);
     return syncs_;
   }
+  std::atomic<int> writes{0};
   // Each may be 0 (do it) or an errno value.
   std::atomic<int> write_error{0}, sync_error{0}, directory_error{0}, allocate_error{0}, mapping_error{0};
 
   int WriteAt(int fd, std::span<iovec> parts, uint64_t offset) override {
+    ++writes;
     return write_error != 0 ? write_error.load() : FileOps::WriteAt(fd, parts, offset);
   }
   int SyncData(int fd) override {

@@ -224,6 +224,7 @@ void Engine::StartPrepare(Dataset& ds, TxKey key, OwnedTx& tx) {
     chunk.next.value++;
   }
   Bytes whole = tx.record.bytes();
+  const bool behind_a_sync = log_->Syncing();
   if (Status s = Append(LogType::kPrepare, {&whole, 1}, &tx.logged); !s.ok()) {
     std::fprintf(stderr, "hotpot: %s\n", s.message.c_str());
     return FailPrepare(key, s.code);
@@ -254,6 +255,12 @@ void Engine::StartPrepare(Dataset& ds, TxKey key, OwnedTx& tx) {
     CrashPoint("owner.after_first_replicate");
   }
   if (!sent) return FailPrepare(key, HP_E_PEER_LOST);
+  // While this node's disk is busy the record waits for it, and so may the replicas: with the end of that sync the engine thread sends what has gathered till then, and
+  // all nodes sync the same group at the same time. Otherwise they work while this turn goes on.
+  if (!behind_a_sync)
+    fabric_->Flush();
+  else
+    for (NodeId r : tx.replicas) fabric_->Hold(r);
   CheckPrepared(key, tx);
 }
 

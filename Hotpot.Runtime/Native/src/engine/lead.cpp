@@ -32,6 +32,7 @@ void Engine::Lead(std::unique_lock<std::mutex>& turn, const Awaited& awaited) {
   // What is here now may be enough, with a log that is durable at once.
   for (int round = 0; round < 64 && !awaited.done && Unseen(); round++) Pump();
   if (awaited.done || led_ || stopping_ || config_.environment || config_.medium == HP_MEDIUM_FILE) return;
+  fabric_->Flush();
   led_ = true;
   WatchFabric(false);
   polling_.Expect(Now());

@@ -73,8 +73,10 @@ void Engine::Stop() {
     std::lock_guard turn(turn_);
     stopping_ = true;
     // What replicas hide stays hidden until they hear of its end, and without us that takes a recovery.
-    if (fabric_)
+    if (fabric_) {
       for (Peer& p : peers_) SendDue(p);
+      fabric_->Flush();
+    }
     Kick();  // sending may have disarmed the fabric
     progress_.notify_all();
   }
@@ -180,6 +182,7 @@ bool Engine::Pump() {
   bool busy = fabric_->Progress() > 0;
   CheckDurable();
   Reclaim();
+  fabric_->Flush();
   return busy || Unseen();
 }
 
@@ -321,6 +324,7 @@ void Engine::CrashPoint(const char* name) const {
   if (config_.environment) return config_.environment->AtPoint(name);
   const char* armed = armed_crash_.load(std::memory_order_acquire);
   if ((armed && std::strcmp(armed, name) == 0) || config_.crash_at == name) {
+    fabric_->Flush();  // what was sent before the point is on its way
     kill(getpid(), SIGKILL);
     for (;;) pause();
   }

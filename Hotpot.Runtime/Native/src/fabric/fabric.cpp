@@ -18,9 +18,10 @@
 // That must not be open to strangers. Shared memory is protected by file permissions and by those of /proc, and RDMA by the fabric it needs.
 // UCX's tcp is there for those who ask for "ucx_tcp", on networks they trust.
 //
-// Normal case. SetPeer makes a Peer; the side with the lower id dials at once. LinkUp -> OnPeerUp. Messages go out
-// inside Send() when the transport takes them, else when it becomes writable. They come in inside Progress(), in the
-// buffer they arrived in.
+// Normal case. SetPeer makes a Peer; the side with the lower id dials at once. LinkUp -> OnPeerUp. Messages come in inside Progress(), in the
+// buffer they arrived in. They go out inside Send() over a lane; on the stream, where each sending is a system call and a wake-up of the peer, those of
+// one turn go together: in Flush(), which is part of Progress() and Arm(), or as soon as a link has gathered 64 KiB;
+// what is held goes with the next message to that peer or in the next Progress(). What the transport does not take goes when it becomes writable.
 //
 // A break. The link goes dead: its socket is unwatched and closed at once, its lane is not touched again, OnPeerDown is queued. The
 // object lives until the end of Progress(), because a link often dies inside one of its own callbacks. The dialer tries
@@ -69,6 +70,8 @@ constexpr std::chrono::milliseconds kBurialMs{2000};
 constexpr std::chrono::milliseconds kBackOffMin{10}, kBackOffMax{1000}, kBackOffUnknown{100};
 // Events taken from the kernel at once; more stay there.
 constexpr int kEventsPerTurn = 64;
+// More than this is not held for one peer: it has enough to begin with, and a processor of its own perhaps.
+constexpr size_t kHeldBytes = 32u << 10;
 // Messages to self delivered at once, so that a node talking to itself still hears the others.
 constexpr size_t kLoopbackPerTurn = 256;
 
@@ -140,6 +143,8 @@ class FabricImpl final : public Fabric, private LinkOwner {
   void RemovePeer(NodeId peer) override;
   bool IsUp(NodeId peer) const override;
   bool Send(NodeId peer, uint16_t type, MessageBody body) override;
+  void Flush() override { Flush(unflushed_); }
+  void Hold(NodeId peer) override;
   int Progress() override;
   int EventFd() const override { return epoll_; }
   void Told(std::span<const epoll_event> events) override {
@@ -176,6 +181,7 @@ class FabricImpl final : public Fabric, private LinkOwner {
     MessageBody body;
   };
 
+  void Flush(std::vector<Link*>& links);
   Peer* Find(NodeId node);
   void Dial(Peer& peer, Clock::time_point now);
   void AddLink(int fd, NodeId called, uint32_t lanes);
@@ -195,6 +201,7 @@ class FabricImpl final : public Fabric, private LinkOwner {
   void LinkMessage(Link& link, uint16_t type, Bytes body) override;
   void LinkDead(Link& link) override;
   void WantWrite(Link& link, bool want) override;
+  void FlushLater(Link& link) override { unflushed_.push_back(&link); }
 
   FabricEvents& events_;
   const HandshakeSelf self_;
@@ -208,6 +215,7 @@ class FabricImpl final : public Fabric, private LinkOwner {
   std::unordered_map<NodeId, Peer> peers_;
   std::vector<std::unique_ptr<Link>> links_;  // oldest first
   std::vector<LaneEntry> lanes_;              // of the links that have one
+  std::vector<Link*> unflushed_, held_;       // have gathered messages; none is dead, and each is in each of the two once at most
   std::deque<Notice> notices_;
   std::deque<Loopback> loopback_;
   std::vector<epoll_event> told_;  // by the caller for the next PollSockets, or by the kernel
@@ -349,7 +357,24 @@ bool FabricImpl::Send(NodeId node, uint16_t type, MessageBody body) {
   return peer != nullptr && peer->link != nullptr && peer->link->Send(type, std::move(body));
 }
 
+void FabricImpl::Flush(std::vector<Link*>& links) {
+  while (!links.empty()) {
+    Link* const link = links.back();
+    links.pop_back();
+    link->Flush();  // a failure ends the link, which is told of by Progress() and destroyed there
+  }
+}
+
+void FabricImpl::Hold(NodeId node) {
+  Peer* const peer = Find(node);
+  if (peer == nullptr || peer->link == nullptr || peer->link->unsent_bytes() >= kHeldBytes || std::erase(unflushed_, peer->link) == 0) return;
+  peer->link->Hold();
+  if (std::find(held_.begin(), held_.end(), peer->link) == held_.end()) held_.push_back(peer->link);
+}
+
 int FabricImpl::Progress() {
+  Flush(unflushed_);
+  Flush(held_);
   int done = DeliverLoopback();
   done += DeliverNotices();
   done += PollLanes();
@@ -362,6 +387,7 @@ int FabricImpl::Progress() {
 }
 
 bool FabricImpl::Arm() {
+  Flush();
   if (!loopback_.empty() || !notices_.empty() || dead_links_ > 0) return false;
   for (LaneEntry& entry : lanes_) {
     Lane* const lane = entry.link->lane();
@@ -621,6 +647,8 @@ void FabricImpl::LinkMessage(Link& link, uint16_t type, Bytes body) {
 
 void FabricImpl::LinkDead(Link& link) {
   ++dead_links_;
+  std::erase(unflushed_, &link);
+  std::erase(held_, &link);
   // Closing alone does not do it while a forked child holds a copy of the descriptor, and an event would find the link
   // destroyed. It fails only for a link that could not be watched in the first place.
   (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, link.fd(), nullptr);

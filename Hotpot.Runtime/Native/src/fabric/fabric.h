@@ -53,6 +53,11 @@ class Fabric {
   virtual bool IsUp(NodeId peer) const = 0;
   // False when the link is not up (the message is not kept). Sending to self is allowed and loops back through Progress().
   virtual bool Send(NodeId peer, uint16_t type, MessageBody body) = 0;
+  // Sends what Send() has gathered, but for what is held. Arm() begins with it; it is for who gives the turn away without that, or wants it to go before
+  // something that takes long.
+  virtual void Flush() {}
+  // What has been gathered for the peer may wait for the next Progress(), or for the next message to it. Only for who knows that there will be one.
+  virtual void Hold(NodeId) {}
   // Does what can be done now without blocking; returns the number of things done (0 = idle).
   virtual int Progress() = 0;
   // An epoll descriptor: readable when there is something to do, if Arm() has returned true. Who sleeps in epoll_wait on it anyway may add descriptors of

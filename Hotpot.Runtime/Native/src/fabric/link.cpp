@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <cstring>
+#include <utility>
 
 namespace hotpot {
 namespace {
@@ -21,6 +22,9 @@ bool ReadBody(Bytes body, T* structure) {
   std::memcpy(structure, body.data(), sizeof *structure);
   return true;
 }
+
+// So much is sent without waiting for the end of the turn: the peer has work meanwhile.
+constexpr size_t kGatheredBytes = 64u << 10;
 
 // Which frames a link takes in which state, and how long they may be. What is not here is malformed.
 struct Expectation {
@@ -365,9 +369,16 @@ void Link::SendFrame(wire::FrameKind kind, uint16_t type, MessageBody body) {
          "The peer takes no messages: more than " + std::to_string(kMaxUnsentBytes >> 20) + " MiB wait for it.");
     return;
   }
-  const bool first = !stream_.writing();
   stream_.Queue(kind, type, std::move(body));
-  if (first) OnWritable();  // else the connection is full and epoll will tell
+  if (kind != wire::FrameKind::kData) return OnWritable();
+  if (wants_write_) return;  // the connection is full and epoll will tell
+  if (stream_.unsent_bytes() >= kGatheredBytes) return OnWritable();
+  if (!std::exchange(flush_due_, true)) owner_.FlushLater(*this);
+}
+
+void Link::Flush() {
+  flush_due_ = false;
+  if (!wants_write_) OnWritable();
 }
 
 void Link::OnLaneOpen() {

@@ -40,6 +40,8 @@ class LinkOwner {
   // Once for each link, before its descriptor is closed; the link is not destroyed before the end of Progress().
   virtual void LinkDead(Link& link) = 0;
   virtual void WantWrite(Link& link, bool want) = 0;
+  // The link has gathered messages: call its Flush() before the turn ends. Once until then.
+  virtual void FlushLater(Link& link) = 0;
 
  protected:
   ~LinkOwner() = default;
@@ -91,6 +93,9 @@ class Link final : private LaneEvents {
   int OnReadable();
   void OnWritable();
   bool Send(uint16_t type, MessageBody body);
+  void Flush();
+  size_t unsent_bytes() const { return stream_.unsent_bytes(); }
+  void Hold() { flush_due_ = false; }  // the owner flushes it when it likes
   void Kill(hp_status code, std::string reason);
   void Expire();  // the deadline has passed
 
@@ -132,6 +137,7 @@ class Link final : private LaneEvents {
   bool lane_open_ = false;       // the peer's opening message has come
   bool lane_failed_ = false;
   bool was_up_ = false;
+  bool flush_due_ = false;  // the owner has been told of gathered messages and will flush them
   bool wants_write_;  // what the owner was told last; a dialer starts by waiting for its connect
   std::optional<wire::RefusalCode> refusal_;  // the peer's
   Status status_;

@@ -8,9 +8,13 @@
 namespace hotpot::log {
 namespace {
 
-// How long what nobody waits for may stay in the page cache: several syncs of a slow disk, and no time to anybody who depends
+// How long what nobody waits for may stay gathered: several syncs of a slow disk, and no time to anybody who depends
 // on it by other means (a commit marker is repeated by recovery).
 constexpr auto kGather = std::chrono::milliseconds(20);
+
+// A larger record costs more to copy than the system call that is saved.
+constexpr uint64_t kGatheredRecord = 64u << 10;
+constexpr size_t kGatheredMost = 4u << 20;
 
 constexpr size_t kPartsAtOnce = 64;  // iovec entries on the stack: 1 KiB
 
@@ -24,7 +28,7 @@ FileLog::~FileLog() {
     const std::lock_guard lock(mutex_);
     stop_ = true;
   }
-  written_more_.notify_one();
+  appended_more_.notify_one();
   thread_.join();
   // Makes the tail mark durable, so that a log which was closed in order can be checked to its last byte after a power
   // failure too. Losing the mark only loses that check, so there is nothing to report.
@@ -32,7 +36,7 @@ FileLog::~FileLog() {
 }
 
 Status FileLog::StartThread() {
-  written_ = synced_ = wanted_ = End();
+  appended_ = synced_ = wanted_ = End();
   try {
     thread_ = std::thread([this] { SyncLoop(); });
   } catch (const std::system_error& error) {
@@ -69,18 +73,41 @@ Status FileLog::Write(uint64_t offset, const RecordHeader& header, std::span<con
   {
     const std::lock_guard lock(mutex_);
     if (Poisoned()) return PoisonedStatus();
-    if (const int error = WriteParts(active_->fd.get(), offset, header, parts); error != 0) {
+    const uint64_t bytes = RecordBytes(header.length);
+    if (bytes <= kGatheredRecord && gathered_bytes_ + bytes <= kGatheredMost) {
+      Gather(offset, header, parts);
+    } else if (const int error = WriteParts(active_->fd.get(), offset, header, parts); error != 0) {
       Poison("write to " + ActivePath() + ": " + std::generic_category().message(error));
       synced_more_.notify_all();
       return PoisonedStatus();
     }
     if (unsynced_.empty() || unsynced_.back() != active_) unsynced_.push_back(active_);
-    written_ = end;
+    appended_ = end;
     if (!later) wanted_ = end;
     tell = !later || quiet_;
   }
-  if (tell) written_more_.notify_one();
+  if (tell) appended_more_.notify_one();
   return Status::Ok();
+}
+
+void FileLog::Gather(uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts) {
+  if (gathered_.empty() || gathered_.back().file != active_ || gathered_.back().offset + gathered_.back().bytes.size() != offset)
+    gathered_.push_back({active_, offset, std::exchange(spare_, {})});
+  std::vector<std::byte>& to = gathered_.back().bytes;
+  const size_t begin = to.size();
+  const auto add = [&](Bytes from) { to.insert(to.end(), from.begin(), from.end()); };
+  add(std::as_bytes(std::span(&header, 1)));
+  for (const Bytes& part : parts) add(part);
+  to.resize(begin + RecordBytes(header.length));  // padding
+  gathered_bytes_ += to.size() - begin;
+}
+
+int FileLog::WriteGathered(std::span<Gathered> gathered) {
+  for (Gathered& run : gathered) {
+    iovec part = ToVector(run.bytes.data(), run.bytes.size());
+    if (const int error = ops_.WriteAt(run.file->fd.get(), std::span(&part, 1), run.offset); error != 0) return error;
+  }
+  return 0;
 }
 
 int FileLog::WriteParts(int fd, uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts) {
@@ -109,25 +136,34 @@ void FileLog::SyncLoop() {
   std::unique_lock lock(mutex_);
   for (;;) {
     AwaitWork(lock);
-    if (Poisoned() || written_ == synced_) return;
-    const Lsn target = written_;
+    if (Poisoned() || appended_ == synced_) return;
+    const Lsn target = appended_;
     const std::vector<FileRef> group = std::exchange(unsynced_, {});
+    std::vector<Gathered> gathered = std::exchange(gathered_, {});
+    gathered_bytes_ = 0;
     bool fresh = false;
     for (const FileRef& file : group) fresh |= !file->settled;
+    syncing_.store(true, std::memory_order_release);
     lock.unlock();
-    int error = SyncGroup(group, fresh);
+    int error = WriteGathered(gathered);
+    if (error == 0) error = SyncGroup(group, fresh);
     lock.lock();
+    syncing_.store(false, std::memory_order_release);
+    if (!gathered.empty()) {
+      spare_ = std::move(gathered.back().bytes);
+      spare_.clear();
+    }
     if (error == 0) {
       for (const FileRef& file : group) file->settled = true;
       // The mark goes first, so that whatever is acknowledged has one behind it even if the process dies right now.
       // Once more has been written, those records stand at its place and will get a mark of their own.
-      const int mark_error = written_ == target ? WriteTailMark() : 0;
+      const int mark_error = appended_ == target ? WriteTailMark() : 0;
       synced_ = target;
       durable_.Advance(target);
       error = mark_error;
     }
     if (error != 0) {
-      Poison("sync of " + SegmentPath(files_.directory(), group.back()->base) + ": " +
+      Poison("write or sync of " + SegmentPath(files_.directory(), group.back()->base) + ": " +
              std::generic_category().message(error));
     }
     synced_more_.notify_all();
@@ -138,10 +174,10 @@ void FileLog::SyncLoop() {
 // marker behind each record does not wake it.
 void FileLog::AwaitWork(std::unique_lock<std::mutex>& lock) {
   const auto due = [this] { return stop_ || Poisoned() || wanted_ > synced_; };
-  while (!written_more_.wait_for(lock, kGather, due)) {
-    if (written_ > synced_) return;
+  while (!appended_more_.wait_for(lock, kGather, due)) {
+    if (appended_ > synced_) return;
     quiet_ = true;
-    written_more_.wait(lock, [&] { return due() || written_ > synced_; });
+    appended_more_.wait(lock, [&] { return due() || appended_ > synced_; });
     quiet_ = false;
   }
 }
@@ -155,17 +191,17 @@ int FileLog::SyncGroup(std::span<const FileRef> group, bool fresh) {
 }
 
 int FileLog::WriteTailMark() {
-  RecordHeader mark = MakeTailMark(written_);
+  RecordHeader mark = MakeTailMark(appended_);
   iovec part{&mark, sizeof mark};
   return ops_.WriteAt(active_->fd.get(), std::span(&part, 1),
-                      written_.value - active_->base.value + sizeof(SegmentHeader));
+                      appended_.value - active_->base.value + sizeof(SegmentHeader));
 }
 
 Status FileLog::Flush(uint32_t timeout_ms) {
   std::unique_lock lock(mutex_);
   // What is appended while this waits is not waited for, or a busy log would never be flushed.
-  const Lsn target = wanted_ = written_;
-  written_more_.notify_one();
+  const Lsn target = wanted_ = appended_;
+  appended_more_.notify_one();
   const bool done = synced_more_.wait_for(lock, std::chrono::milliseconds(timeout_ms),
                                           [&] { return Poisoned() || synced_ >= target; });
   if (Poisoned()) return PoisonedStatus();

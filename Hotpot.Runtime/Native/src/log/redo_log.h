@@ -48,6 +48,8 @@ class RedoLog {
   // it is Append itself that advances it, and there is no event: who appends looks by itself.
   virtual int EventFd() const = 0;
   virtual void ClearEvent() = 0;
+  // Any thread. What is appended now waits for a sync that is under way: the event tells of that one's end before it begins to be made durable.
+  virtual bool Syncing() const { return false; }
   virtual bool Poisoned() const = 0;
   // Any thread. Blocks until everything that was appended before the call is durable, at most timeout_ms.
   virtual Status Flush(uint32_t timeout_ms) = 0;
