@@ -544,7 +544,8 @@ class Engine final : public FabricEvents {
   struct Wanted {  // what a caller in WaitPresent needs before it can go on
     DatasetId dataset;
     uint64_t page;
-    bool came = false;  // it became present since the caller looked
+    uint64_t first, end;  // what it takes along when all of it is present; none of it is evicted before
+    bool came = false;    // `page` became present since the caller looked
   };
   std::list<Wanted> wanted_;
   bool wanted_came_ = false;  // some of it became present, and the caller has not been told yet

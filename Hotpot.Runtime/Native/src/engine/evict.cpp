@@ -14,6 +14,7 @@
 //   of a complete replica, dirty                  | a checkpoint made it clean       | the store
 //   of a replica that is being synchronised       | not before it is complete        |
 //   of a replica on medium `memory`               | never: the front is the copy     |
+//   asked for by a call that waits                | not before the call has it       |
 //   private in a view, equal to its base          | with its private page            | as above
 //   private in a view, with stores                | never: its base is what the next commit is compared with; as a twin it
 //                                                 | would cost the same memory again
@@ -27,8 +28,9 @@
 // place of the hand, since most of a large dataset is absent and a hand would pass over emptiness). There are two lines, for cached pages and for replicas. An
 // entry is looked at when it reaches the head, and what it says is not believed: the page may be gone or its chunk may have changed sides.
 //
-// Pace. Reclaim runs after each round of events of a turn, so what one round fills the same round takes back. A page stays for at least kEvictMinAge, so
-// that the thread that waited for it gets to it even when everything older must stay; or, where pages arrive faster, until half a budget of them has
+// Pace. Reclaim runs after each round of events of a turn, so what one round fills the same round takes back. A call that reads more than one page waits for a
+// batch at a time, and keeps that until it has it, however slowly it comes: where everything older must stay, it would be filled and given up for ever. A page stays for at least kEvictMinAge, so
+// that a thread that met a fault gets to it; or, where pages arrive faster, until half a budget of them has
 // arrived after it. So the front holds at most what must stay, or the budget if that is more, and half a budget of pages just filled. When
 // dirty pages are all that is left, a checkpoint is started; when they keep the front far above its budget, new commits are held back until that is
 // done (limits.cpp), so that dirty pages exceed budget and slack only by the commits prepared before.
@@ -139,11 +141,11 @@ void Engine::PickVictims(std::deque<Resident>& line, bool replicas, TimePoint no
       p.listed = 0;
       continue;
     }
-    bool stays = false;
+    bool stays = std::any_of(wanted_.begin(), wanted_.end(), [&](const Wanted& w) { return w.dataset == r.dataset && r.page >= w.first && r.page < w.end; });
     if (chunk->held) {
       bool unsynced = p.generation == store_generation_;
       met_dirty |= chunk->complete && (p.dirty || unsynced);
-      stays = !chunk->complete || p.dirty || unsynced || config_.medium == HP_MEDIUM_MEMORY;
+      stays |= !chunk->complete || p.dirty || unsynced || config_.medium == HP_MEDIUM_MEMORY;
     }
     if (chunk->held != replicas || stays || p.recent) {
       line.pop_front();

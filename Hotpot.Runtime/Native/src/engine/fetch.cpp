@@ -402,7 +402,7 @@ Status Engine::WaitPresent(DatasetId id, uint64_t first, uint64_t end, uint64_t 
   const uint64_t window = std::min(FillWindow(), kReadWindow);
   uint64_t cursor = first;
   std::vector<uint64_t> absent;
-  auto me = wanted_.insert(wanted_.end(), {id, first});
+  auto me = wanted_.insert(wanted_.end(), {id, first, first, end});
   Status result;
   for (;;) {
     Dataset* ds = nullptr;
