@@ -277,6 +277,41 @@ TEST_F(FileLogTest, KeepsWhatIsGatheredWhileTheDiskStandsStill) {
   EXPECT_EQ(OpenLog(config).entries, expected);
 }
 
+// As a killed process would: what a turn left in memory is not there.
+TEST_F(FileLogTest, WhatNobodyWaitsForOutlivesTheProcessOnceItIsWrittenOut) {
+  const auto left_behind = [&] {
+    const TempDirectory copy;
+    fs::copy(Config().directory, copy.Path("log"), fs::copy_options::recursive);
+    return OpenLog({copy.Path("log"), HP_MEDIUM_FILE, kSegment}).entries;
+  };
+  TestOps ops;
+  const Opened opened = OpenLog(Config(), ops);
+  ASSERT_TRUE(opened.status.ok()) << opened.status.message;
+  std::vector<Entry> expected;
+  ops.CloseGate();
+  ASSERT_TRUE(AppendTo(*opened.log, &expected, 1, Pattern(1, 100)).ok());
+  ops.AwaitHeldSync();
+  opened.log->WriteOut();
+  const std::vector<Entry> before = expected;
+  for (uint16_t i = 2; i < 10; ++i) {
+    const Buffer body = Pattern(i, 50);
+    const Bytes part(body);
+    const Lsn start = opened.log->End();
+    Lsn end;
+    ASSERT_TRUE(opened.log->AppendLater(i, {&part, 1}, &end).ok());
+    expected.push_back({start, i, body});
+  }
+  EXPECT_EQ(left_behind(), before);
+  const int writes = ops.writes;
+  opened.log->WriteOut();
+  opened.log->WriteOut();
+  EXPECT_EQ(ops.writes - writes, 1);
+  EXPECT_EQ(left_behind(), expected);
+  ops.OpenGate();
+  EXPECT_TRUE(opened.log->Flush(60'000).ok());
+  EXPECT_EQ(left_behind(), expected);
+}
+
 TEST_F(FileLogTest, PublishesNothingBeforeTheSyncIsDone) {
   TestOps ops;
   const Opened opened = OpenLog(Config(), ops);

@@ -154,6 +154,7 @@ bool Engine::Round(bool faults) {
   bool busy = Pump();
   TimePoint now = Now();
   if (now - last_tick_ >= 1ms) Tick(now);
+  log_->WriteOut();
   return busy || Unseen();
 }
 
@@ -187,6 +188,7 @@ bool Engine::Pump() {
 }
 
 void Engine::LeaveTurn() {
+  log_->WriteOut();
   bool armed = Settled() && fabric_->Arm();
   for (int round = 0; round < 64 && !armed; round++) armed = !Pump() && fabric_->Arm();
   if (std::exchange(wanted_came_, false)) progress_.notify_all();

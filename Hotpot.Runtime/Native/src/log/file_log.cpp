@@ -76,6 +76,7 @@ Status FileLog::Write(uint64_t offset, const RecordHeader& header, std::span<con
     const uint64_t bytes = RecordBytes(header.length);
     if (bytes <= kGatheredRecord && gathered_bytes_ + bytes <= kGatheredMost) {
       Gather(offset, header, parts);
+      gathered_later_ |= later;
     } else if (const int error = WriteParts(active_->fd.get(), offset, header, parts); error != 0) {
       Poison("write to " + ActivePath() + ": " + std::generic_category().message(error));
       synced_more_.notify_all();
@@ -100,6 +101,19 @@ void FileLog::Gather(uint64_t offset, const RecordHeader& header, std::span<cons
   for (const Bytes& part : parts) add(part);
   to.resize(begin + RecordBytes(header.length));  // padding
   gathered_bytes_ += to.size() - begin;
+}
+
+void FileLog::WriteOut() {
+  if (!std::exchange(gathered_later_, false)) return;
+  const std::lock_guard lock(mutex_);
+  if (Poisoned()) return;
+  if (const int error = WriteGathered(gathered_); error != 0) {
+    Poison("write to " + ActivePath() + ": " + std::generic_category().message(error));
+    synced_more_.notify_all();
+    return;
+  }
+  gathered_.clear();
+  gathered_bytes_ = 0;
 }
 
 int FileLog::WriteGathered(std::span<Gathered> gathered) {

@@ -5,7 +5,8 @@
 // Who does what. The holder of the engine's turn gathers records and starts segments. The log thread takes what has been gathered and the list of
 // files it goes to, writes and syncs without holding the mutex, and then publishes the position up to which
 // everything was gathered when it began. So the turn waits for no file: a write to a page that is just on its way to the disk waits for that. Only a record too
-// large to be copied, or one that finds kGatheredMost bytes waiting for a slow disk, is written by the turn's holder itself. What nobody waits for starts no sync: it goes with the next record, or gathers
+// large to be copied, or one that finds kGatheredMost bytes waiting for a slow disk, is written by the turn's holder itself, and so is, at the end of the turn and in one piece, what nobody waits
+// for: a commit has been answered by then, and is to be seen after a restart without a recovery that looks for its outcome. What nobody waits for starts no sync: it goes with the next record, or gathers
 // for kGather (file_log.cpp). A failed sync (or write) poisons the log: Linux marks the pages clean after a
 // failed sync, so a second one would succeed and prove nothing.
 //
@@ -31,6 +32,7 @@ class FileLog final : public SegmentedLog {
   // Call once, after Open().
   Status StartThread();
   Status Flush(uint32_t timeout_ms) override;
+  void WriteOut() override;
   bool IsPmem() const override { return false; }
   bool Syncing() const override { return syncing_.load(std::memory_order_acquire); }
 
@@ -70,6 +72,7 @@ class FileLog final : public SegmentedLog {
   std::vector<Gathered> gathered_;        // Guarded by mutex_: not written yet, in order.
   size_t gathered_bytes_ = 0;             // Guarded by mutex_: in gathered_.
   std::vector<std::byte> spare_;          // Guarded by mutex_: memory for the next run of gathered_.
+  bool gathered_later_ = false;           // Written by the holder of the turn: AppendLater() has gathered since WriteOut().
   Lsn appended_;                          // Guarded by mutex_: end of the last record.
   Lsn synced_;                            // Guarded by mutex_: end of what is on the disk.
   Lsn wanted_;                            // Guarded by mutex_: end of what somebody waits for.

@@ -40,6 +40,8 @@ class RedoLog {
   virtual Status Append(uint16_t type, std::span<const Bytes> parts, Lsn* end) = 0;
   // Append() of what nobody waits for: on FILE it causes no sync of its own, but goes with the next record that does, or after a moment.
   virtual Status AppendLater(uint16_t type, std::span<const Bytes> parts, Lsn* end) = 0;
+  // Before the turn ends: what AppendLater() has taken is with the kernel afterwards, so that it outlives the process, if not the machine.
+  virtual void WriteOut() {}
   // Any thread. Never goes back.
   virtual Lsn DurableUpTo() const = 0;
   virtual Lsn End() const = 0;
