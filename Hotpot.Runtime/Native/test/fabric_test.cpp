@@ -795,12 +795,15 @@ TEST(Fabric, APeerThatTakesNothingIsGivenUpAtTheBound) {
   TestNode node(5);
   node.Know(1, 1, "127.0.0.1:1");
   RawPeer peer(1, 1);
+  // Made before the first is sent: from then on the bound in time counts, and a sanitizer is slow to make them.
+  std::vector<MessageBody> bodies(50, MessageBody(8u << 20));
   ASSERT_TRUE(peer.Join(node));
   ASSERT_TRUE(Pump({&node}, [&] { return node.IsUp(1); }));
   size_t sent = 0;
-  while (node.fabric().Send(NodeId(1), 1, MessageBody(8u << 20))) {
+  while (node.fabric().Send(NodeId(1), 1, std::move(bodies.back()))) {
+    bodies.pop_back();
     sent += 8u << 20;
-    ASSERT_LT(sent, 400u << 20);
+    ASSERT_FALSE(bodies.empty());
     (void)node.fabric().Progress();
   }
   EXPECT_GE(sent, 240u << 20);
