@@ -188,9 +188,9 @@ bool Engine::Pump() {
 }
 
 void Engine::LeaveTurn() {
-  log_->WriteOut();
   bool armed = Settled() && fabric_->Arm();
   for (int round = 0; round < 64 && !armed; round++) armed = !Pump() && fabric_->Arm();
+  log_->WriteOut();  // of what the rounds decided, too
   if (std::exchange(wanted_came_, false)) progress_.notify_all();
   WatchTime();
   if (!armed) {

@@ -8,7 +8,7 @@
 namespace hotpot::log {
 namespace {
 
-// How long what nobody waits for may stay gathered: several syncs of a slow disk, and no time to anybody who depends
+// How long what nobody waits for may stay unsynced: several syncs of a slow disk, and no time to anybody who depends
 // on it by other means (a commit marker is repeated by recovery).
 constexpr auto kGather = std::chrono::milliseconds(20);
 
