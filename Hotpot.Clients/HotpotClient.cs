@@ -6,6 +6,12 @@ namespace Hotpot.Clients;
 /// <summary>The one implementation; without a node it is the client of a process that runs no silo.</summary>
 internal sealed class HotpotClient(IGrainFactory grains, IHotpotNode? node) : IHotpot
 {
+    private const int MinGatesBound = 64;
+
+    // Both are written under the lock of the first. What nobody holds any more is thrown out when as many again have come.
+    private readonly Dictionary<(string Name, int Participants), WeakReference<BarrierGate>> _gates = [];
+    private int _gatesBound = MinGatesBound;
+
     public bool HasSilo => node is not null;
 
     public async Task<Dataset> CreateDatasetAsync(
@@ -55,8 +61,36 @@ internal sealed class HotpotClient(IGrainFactory grains, IHotpotNode? node) : IH
         return await node.Committer.CommitAsync(scopes, options ?? CommitOptions.Default, cancellationToken);
     }
 
-    public DistributedBarrier Barrier(string name, int participants) =>
-        new(grains.GetGrain<IBarrierGrain>(name), name, participants, node?.Identity.Node ?? NodeId.None);
+    public DistributedBarrier Barrier(string name, int participants)
+    {
+        if (string.IsNullOrEmpty(name))
+            throw new InvalidRequestException("A barrier's name must not be empty; give one that its participants share.");
+        if (participants < 1)
+            throw new InvalidRequestException($"A barrier of {participants} participants is not possible; give at least 1.");
+        return new DistributedBarrier(Gate(name, participants), name);
+    }
+
+    // One gate for all who meet at a barrier, for as long as one of them is there.
+    private BarrierGate Gate(string name, int participants)
+    {
+        lock (_gates)
+        {
+            if (_gates.TryGetValue((name, participants), out WeakReference<BarrierGate>? known) && known.TryGetTarget(out BarrierGate? gate))
+                return gate;
+            if (_gates.Count >= _gatesBound)
+            {
+                foreach (var (barrier, entry) in _gates)
+                {
+                    if (!entry.TryGetTarget(out _))
+                        _gates.Remove(barrier);
+                }
+                _gatesBound = Math.Max(MinGatesBound, 2 * _gates.Count);
+            }
+            gate = new BarrierGate(grains.GetGrain<IBarrierGrain>(name), participants, node?.Identity.Node ?? NodeId.None);
+            _gates[(name, participants)] = new WeakReference<BarrierGate>(gate);
+            return gate;
+        }
+    }
 
     private async Task<DatasetDescription> FindAsync(string name, CancellationToken cancellationToken) =>
         await TransientFailures.RetryAsync(() => grains.NamespaceGrain().FindAsync(name), cancellationToken)

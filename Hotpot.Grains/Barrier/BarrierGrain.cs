@@ -25,35 +25,53 @@ internal sealed class BarrierGrain(IClusterView cluster, TimeProvider time) : Gr
 
     public async Task<long> ArriveAsync(BarrierArrival arrival, CancellationToken cancellationToken = default)
     {
-        if (arrival.Participants is < 1 or > MaxParticipants)
-            throw new InvalidRequestException($"A barrier of {arrival.Participants} participants is not possible; give 1 to {MaxParticipants}.");
+        BarrierParty alone = new() { Participants = arrival.Participants, Arrivals = [arrival.Participant], Node = arrival.Node, Timeout = arrival.Timeout };
+        return (await ArriveTogetherAsync(alone, cancellationToken)).Generation;
+    }
+
+    public async Task<BarrierPassage> ArriveTogetherAsync(BarrierParty party, CancellationToken cancellationToken = default)
+    {
+        if (party.Participants is < 1 or > MaxParticipants)
+            throw new InvalidRequestException($"A barrier of {party.Participants} participants is not possible; give 1 to {MaxParticipants}.");
+        if (party.Arrivals.Length == 0)
+            throw new InvalidRequestException("Nobody arrives at the barrier in this call; name one participant at least.");
         ClusterNodes nodes = cluster.Current;
-        nodes.Live.TryGetValue(arrival.Node, out SiloAddress? silo);
-        if (!arrival.Node.IsNone && silo is null)
-            throw new NodeUnavailableException($"Node {arrival.Node} is not an active member of the cluster; start its silo.");
+        nodes.Live.TryGetValue(party.Node, out SiloAddress? silo);
+        if (!party.Node.IsNone && silo is null)
+            throw new NodeUnavailableException($"Node {party.Node} is not an active member of the cluster; start its silo.");
 
         // No await before the end of this block: arriving and taking the next round's place are one step.
         BarrierRound round = _round;
-        round.Arrive(arrival.Participant, arrival.Participants, arrival.Node, silo);
+        bool first = round.Arrived == 0;
+        int taken = 0;
+        while (taken < party.Arrivals.Length && !round.IsOver)
+            round.Arrive(party.Arrivals[taken++], party.Participants, party.Node, silo);
         if (round.IsOver)
             _round = round.Next();
-        else if (round.Arrived == 1)
+        else if (first)
             BreakIfLost(nodes);
         EnsureWatching();
         try
         {
-            return await round.Completion.WaitAsync(arrival.Timeout, time, cancellationToken);
+            return new BarrierPassage { Generation = await round.Completion.WaitAsync(party.Timeout, time, cancellationToken), Taken = taken };
         }
         catch (TimeoutException)
         {
-            round.Withdraw(arrival.Participant);
+            int arrived = round.Arrived;
+            Withdraw();
             throw new HotpotTimeoutException(
-                $"Only {round.Arrived} of {arrival.Participants} participants came to barrier '{this.GetPrimaryKeyString()}' within {arrival.Timeout}; check the others or wait longer.");
+                $"Only {arrived} of {party.Participants} participants came to barrier '{this.GetPrimaryKeyString()}' within {party.Timeout}; check the others or wait longer.");
         }
         catch (OperationCanceledException)
         {
-            round.Withdraw(arrival.Participant);
+            Withdraw();
             throw;
+        }
+
+        void Withdraw()
+        {
+            foreach (Guid participant in party.Arrivals.AsSpan(0, taken))
+                round.Withdraw(participant);
         }
     }
 

@@ -14,6 +14,14 @@ public interface IBarrierGrain : IGrainWithStringKey
     [Alias("Arrive")]
     [ResponseTimeout(GrainTimeouts.CallersOwn)]
     Task<long> ArriveAsync(BarrierArrival arrival, CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Several participants of one node arrive at once, in the order given. A generation takes as many as it still lacks, and the call returns when it is complete; the
+    /// others have not arrived and must come again. Throws as <see cref="ArriveAsync"/> does, and then none of them waits any more.
+    /// </summary>
+    [Alias("ArriveTogether")]
+    [ResponseTimeout(GrainTimeouts.CallersOwn)]
+    Task<BarrierPassage> ArriveTogetherAsync(BarrierParty party, CancellationToken cancellationToken = default);
 }
 
 [GenerateSerializer]
@@ -31,4 +39,32 @@ public sealed record BarrierArrival
     [Id(2)] public NodeId Node { get; init; }
 
     [Id(3)] public required TimeSpan Timeout { get; init; }
+}
+
+[GenerateSerializer]
+[Immutable]
+[Alias("hotpot.BarrierParty")]
+public sealed record BarrierParty
+{
+    /// <summary>As in <see cref="BarrierArrival"/>, of every one of them.</summary>
+    [Id(0)] public required int Participants { get; init; }
+
+    /// <summary>Who arrives: one at least.</summary>
+    [Id(1)] public required Guid[] Arrivals { get; init; }
+
+    [Id(2)] public NodeId Node { get; init; }
+
+    [Id(3)] public required TimeSpan Timeout { get; init; }
+}
+
+[GenerateSerializer]
+[Immutable]
+[Alias("hotpot.BarrierPassage")]
+public readonly record struct BarrierPassage
+{
+    /// <summary>The generation that was completed, counted from 1.</summary>
+    [Id(0)] public required long Generation { get; init; }
+
+    /// <summary>How many of the party, from its first on, it took: one at least.</summary>
+    [Id(1)] public required int Taken { get; init; }
 }

@@ -79,5 +79,33 @@ public sealed class BarrierTests
         Task<long>[] next = [barrier.ArriveAsync(Arrival(A, 2)), barrier.ArriveAsync(Arrival(A, 2))];
         await Task.WhenAll(next).WaitAsync(Long);
     }
+
+    [Fact]
+    public async Task APartyIsTakenAsFarAsTheGenerationLacksIt()
+    {
+        await using HotpotCluster cluster = await HotpotCluster.StartAsync(A, B);
+        IBarrierGrain barrier = cluster.Grains.GetGrain<IBarrierGrain>("step");
+        await Assert.ThrowsAsync<InvalidRequestException>(() => barrier.ArriveTogetherAsync(Party(A, 3, 0)));
+        Assert.Equal(new BarrierPassage { Generation = 1, Taken = 3 }, await barrier.ArriveTogetherAsync(Party(B, 3, 4)).WaitAsync(Long));
+        Task<long> one = barrier.ArriveAsync(Arrival(A, 3));
+        Assert.Equal(new BarrierPassage { Generation = 2, Taken = 2 }, await barrier.ArriveTogetherAsync(Party(B, 3, 2)).WaitAsync(Long));
+        Assert.Equal(2, await one.WaitAsync(Long));
+    }
+
+    [Fact]
+    public async Task APartyThatWaitedTooLongIsNotCounted()
+    {
+        await using HotpotCluster cluster = await HotpotCluster.StartAsync(A);
+        IBarrierGrain barrier = cluster.Grains.GetGrain<IBarrierGrain>("step");
+        HotpotTimeoutException late = await Assert.ThrowsAsync<HotpotTimeoutException>(
+            () => barrier.ArriveTogetherAsync(Party(A, 3, 2) with { Timeout = TimeSpan.FromMilliseconds(50) }));
+        Assert.Contains("Only 2 of 3", late.Message, StringComparison.Ordinal);
+        Task<long> one = barrier.ArriveAsync(Arrival(A, 3));
+        Assert.Equal(2, (await barrier.ArriveTogetherAsync(Party(A, 3, 2)).WaitAsync(Long)).Taken);
+        Assert.Equal(1, await one.WaitAsync(Long));
+    }
+
+    private static BarrierParty Party(NodeId node, int participants, int size) =>
+        new() { Node = node, Participants = participants, Arrivals = [.. Enumerable.Range(0, size).Select(_ => Guid.NewGuid())], Timeout = Long };
 }
 #endif
