@@ -42,8 +42,7 @@ NodeOptions Budgeted(hp_medium medium) {
 template <class F>
 Cluster::Result Patiently(F&& commit) {
   Cluster::Result r;
-  for (int i = 0; i < 50; i++)
-    if (r = commit(); r.status != HP_E_BUSY) break;
+  for (auto end = std::chrono::steady_clock::now() + 20s; r = commit(), r.status == HP_E_BUSY && std::chrono::steady_clock::now() < end;) std::this_thread::sleep_for(1ms);
   return r;
 }
 
