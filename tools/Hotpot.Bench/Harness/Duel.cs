@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Hotpot.Bench.Harness;
 
 /// <summary>One side of a comparison: a name, and something that runs one short turn.</summary>
@@ -8,10 +10,20 @@ internal sealed record Side(string Name, Func<CancellationToken, Task<Turn>> Run
 // Problem: a neighbour that takes the processor for a second spoils whoever runs then, so two long runs one after the other compare neighbours.
 //
 // Scheme: short turns, ours and theirs in alternation, and who begins alternates too. Each pair of turns gives a ratio of its own; the row tells the ratio of
-// all samples' medians and the range of the single ratios. One pair before that is not counted: it warms caches, connections and the compiler.
+// all samples' medians and the range of the single ratios. One pair before that is not counted: it warms caches and connections.
+//
+// The compiler takes longer: it compiles what is called often once more, in the background, and on one core takes the time from whoever is measured. A side whose code runs for
+// the first time in its processes is warmed (WarmAsync) before its first duel: ours, and a peer's client where that is managed code too.
 internal static class Duel
 {
     public const int TurnsMin = 5;
+
+    /// <summary>Turns that nobody looks at, until the side's code is compiled for good.</summary>
+    public static async Task WarmAsync(Side side, TimeSpan atLeast, CancellationToken cancellation)
+    {
+        for (var started = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(started) < atLeast;)
+            await side.RunAsync(cancellation);
+    }
 
     /// <summary>Runs both in turns. A row compares the median times, or the median rates when a side has no times of single operations.</summary>
     public static async Task<Row> RunAsync(Row about, Side ours, Side theirs, double? target, int turns, CancellationToken cancellation)

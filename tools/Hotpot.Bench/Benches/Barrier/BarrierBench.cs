@@ -18,7 +18,7 @@ internal sealed class BarrierBench : IBenchmark
         {
             await using var cluster = await BenchCluster.StartAsync(Nodes, Medium.Pmem, placement, "tcp", cancellation);
             var call = await cluster.SideAsync(0, "one grain call", GrainCallWorkload.Spec(cluster.Nodes[1].Id), context.Quick ? 500 : 2000, TimeSpan.FromSeconds(10));
-            await call.RunAsync(cancellation);
+            await Duel.WarmAsync(call, TimeSpan.FromSeconds(context.Quick ? 0.5 : 3), cancellation);
             foreach (var participants in (int[])[3, 16])
                 await RunAsync(context, cluster, participants, call, cancellation);
         }
@@ -35,7 +35,7 @@ internal sealed class BarrierBench : IBenchmark
         }
 
         var all = Together.ByFirst("barrier", sides);
-        await all.RunAsync(cancellation);
+        await Duel.WarmAsync(all, TimeSpan.FromSeconds(context.Quick ? 0.5 : 3), cancellation);
         var row = new Row { Case = $"{participants} participants on 3 nodes", Placement = cluster.Placement.Name, Transport = "grain calls", Medium = "none", N = 0 };
         context.Report.Add(await Duel.RunAsync(row, all, call, 0.5, Duel.TurnsMin, cancellation));
     }

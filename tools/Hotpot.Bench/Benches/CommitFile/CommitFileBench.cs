@@ -43,6 +43,7 @@ internal sealed class CommitFileBench : IBenchmark
         BenchContext context, BenchCluster cluster, int writers, PostgresServers? postgres, RedisServers? redis, EtcdServers? etcd, CancellationToken cancellation)
     {
         var turn = TimeSpan.FromMilliseconds(context.Quick ? 100 : 400);
+        var warmUp = turn * (writers == 1 ? 8 : 3);
         var row = new Row
         {
             Case = $"1 KiB, degree 3, {writers} {(writers == 1 ? "writer" : "writers")}", Placement = cluster.Placement.Name, Transport = cluster.TransportName,
@@ -51,7 +52,7 @@ internal sealed class CommitFileBench : IBenchmark
         var name = $"commit-file-{writers}";
         await CommitBench.CreateAsync(cluster, name, degree: 3, singleWriter: false, 0);
         var ours = await SideAsync("Hotpot", WritersWorkload.Spec(name, writers, Bytes));
-        await ours.RunAsync(cancellation);
+        await Duel.WarmAsync(ours, warmUp, cancellation);
         if (postgres is not null)
             await DuelAsync(await SideAsync("PostgreSQL", PostgresWritersWorkload.Spec(postgres.ConnectionString, writers, Bytes)), writers == 1 ? 1 : writers == 64 ? 3 : null);
         if (redis is not null && (writers == 1 || !context.Quick))
@@ -65,7 +66,11 @@ internal sealed class CommitFileBench : IBenchmark
 
         Task<Side> SideAsync(string side, Node.WorkloadSpec spec) => cluster.SideAsync(0, side, spec, 20_000, turn);
 
-        async Task DuelAsync(Side theirs, double? target) =>
+        async Task DuelAsync(Side theirs, double? target)
+        {
+            // A peer's client is managed code too.
+            await Duel.WarmAsync(theirs, warmUp, cancellation);
             context.Report.Add(await Duel.RunAsync(row, ours, theirs, target, Duel.TurnsMin, cancellation));
+        }
     }
 }

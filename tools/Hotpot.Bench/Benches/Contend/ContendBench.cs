@@ -41,7 +41,7 @@ internal sealed class ContendBench : IBenchmark
         var all = Together.ByRate("three nodes", sides);
         // By its rate too: a row of a rate and a time would compare nothing.
         var one = Together.ByRate("one node, the owner", [sides[0]]);
-        await all.RunAsync(cancellation);
+        await Duel.WarmAsync(all, turn * (stride != 0 ? 12 : 4), cancellation);
         var row = new Row
         {
             Case = $"64 bytes of one page, degree {degree}: {what}", Placement = cluster.Placement.Name, Transport = cluster.TransportName, Medium = "pmem (tmpfs)", N = 0,
