@@ -29,6 +29,10 @@ struct Machine final : Environment {
       if (machine.peers_up) machine.sent.push_back(static_cast<MessageType>(type));
       return machine.peers_up;
     }
+    void Flush() override { machine.flushed = machine.sent.size(); }
+    void Hold(NodeId peer) override {
+      if (machine.flushed < machine.sent.size()) machine.held.push_back(peer);
+    }
     int Progress() override { return 0; }
     int EventFd() const override { return -1; }
     bool Arm() override { return true; }
@@ -52,6 +56,7 @@ struct Machine final : Environment {
     int EventFd() const override { return -1; }
     void ClearEvent() override {}
     bool Poisoned() const override { return false; }
+    bool Syncing() const override { return machine.syncing; }
     Status Flush(uint32_t) override { return Status::Ok(); }
     Status Roll(Lsn* start) override {
       *start = End();
@@ -111,7 +116,10 @@ struct Machine final : Environment {
   bool full = false;
   std::optional<Lsn> durable;  // no further, as long as it is set
   bool peers_up = false;
+  bool syncing = false;
   std::vector<MessageType> sent;
+  size_t flushed = 0;        // of those, when the engine last had them leave
+  std::vector<NodeId> held;  // for whom something that had not left was to wait for a sync
   FabricEvents* events = nullptr;
   std::vector<Entry> log;
   std::map<uint64_t, std::vector<std::byte>> pages;
@@ -330,6 +338,25 @@ class FullLogElsewhere : public SlowLog {
     ASSERT_TRUE(engine_->OpenGate(kId, ChunkIndex(0), Epoch(2)).ok());
   }
 };
+
+// While the disk is busy here, a record waits for it in any case: then those for the replicas gather too.
+TEST_F(FullLogElsewhere, ARecordIsHeldForTheReplicasOnlyBehindASync) {
+  auto prepare = [&](uint64_t number, uint32_t page) {
+    std::vector<CollectedPage> pages{{page, kAnyVersion, {{64, 8}}, std::vector<std::byte>(8, std::byte{9})}};
+    MessageBody stage;
+    Writer w(&stage);
+    w.Put(MessageHead{kId.value, 1000, 5, 1, kStageDirect});
+    w.Put(Bytes(BuildRecord({{kOwner.value, number}, kId, kSelf}, 0, {{kId.value, 0, 0}}, {{ChunkIndex(0), Epoch(2), &pages}})));
+    Hear(MessageType::kStage, stage);
+  };
+  prepare(1, 0);
+  EXPECT_EQ(machine_.sent, std::vector{MessageType::kReplicate});
+  EXPECT_TRUE(machine_.held.empty());
+  machine_.syncing = true;
+  prepare(2, 1);
+  EXPECT_EQ(machine_.sent, (std::vector{MessageType::kReplicate, MessageType::kReplicate}));
+  EXPECT_EQ(machine_.held, std::vector{kOwner});
+}
 
 TEST_F(FullLogElsewhere, ACommitNodeIsToldWhenItHasSaidThatItShowsTheCommit) {
   TxKey key{{kOwner.value, 77}, kId, kSelf};
