@@ -90,6 +90,19 @@ public sealed class ScriptTests : IDisposable
     }
 
     [Fact]
+    public async Task An_interruption_ends_what_the_running_command_has_started()
+    {
+        string log = Write("log", ""), pid = Path.Combine(_temporary.FullName, "pid");
+        // As a build does, whose compilers are children of children.
+        var command = $"source \"$HOTPOT\"; trap interrupted INT TERM; (until [[ -s '{pid}' ]]; do sleep 0.05; done; kill -TERM $$) & "
+            + $"run_logged '{log}' bash -c 'sleep 300 & echo $! >\"{pid}\"; wait; true'";
+        Assert.Equal(130, (await RunAsync(command)).ExitCode);
+        // Ended, or about to be, and perhaps not waited for by whoever has it now.
+        var ended = $"for i in {{1..100}}; do state=\"$(sed 's/.*) //; s/ .*//' \"/proc/$(cat '{pid}')/stat\" 2>/dev/null)\"; [[ -z \"$state\" || \"$state\" == Z ]] && exit 0; sleep 0.1; done; exit 1";
+        Assert.Equal(0, (await RunAsync(ended)).ExitCode);
+    }
+
+    [Fact]
     public async Task Help_and_usage_errors_need_no_build()
     {
         Assert.Equal(0, (await RunAsync("\"$HOTPOT\" --help")).ExitCode);
