@@ -139,7 +139,8 @@ TEST(Limits, TheLogStopsAtItsLimitWhenNoCheckpointSucceeds) {
   }
   // BUSY while the next checkpoint is tried, DISK_FULL while it has failed: a slow machine may meet either.
   EXPECT_TRUE(r.status == HP_E_DISK_FULL || r.status == HP_E_BUSY) << r.status;
-  EXPECT_GE(done, 15) << "it goes on up to the limit";
+  // Sixteen fill it. Each checkpoint that is tried, every five seconds, keeps the record that is under way once more, and a slow machine is at it for twenty.
+  EXPECT_GE(done, 10) << "it goes on up to the limit";
   uint64_t used = c[0].Stats().log_used_bytes;
   EXPECT_GE(used, options.log_limit_bytes);
   EXPECT_LT(used, options.log_limit_bytes + 17 * kMiB) << "one record beyond it at most";
