@@ -52,7 +52,7 @@ internal sealed partial class OwnedGrants
             return null;
         try
         {
-            await turn.Task.WaitAsync(timeout, time, lifetime.Fenced);
+            await turn.Task.WaitAsync(timeout, time, lifetime.Ending);
             return null;
         }
         catch (Exception error) when (error is TimeoutException or OperationCanceledException)

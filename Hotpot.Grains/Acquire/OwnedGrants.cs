@@ -17,8 +17,8 @@ internal interface IGrantHolders
 // the collection of an idle activation forgets no grant. Safe for concurrent use: everything but calls to other nodes happens under one lock, which
 // is never held across a wait. No call of it waits for the dataset grain, which may be waiting for this node.
 //
-// What runs detached (recalls, the census, the watch of commits whose end nobody tells) ends by itself, or when this node ends. A request that waits in line
-// ends when this node is fenced.
+// What runs detached (recalls, the census, the watch of commits whose end nobody tells) ends by itself, or when this node ends. So does who waits in line: by then the chunks are
+// handed over, and no recall looks any more whether they are.
 //
 // This file: acquire, release, recall. Beside it: Census (taking over from an earlier owner), Commits (what a commit owes to grants) and Gates (which
 // commits need not ask).
@@ -59,7 +59,7 @@ internal sealed partial class OwnedGrants(
             if (granted)
                 return;
         }
-        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lifetime.Fenced);
+        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lifetime.Ending);
         try
         {
             await turn.Task.WaitAsync(asked.Timeout, time, either.Token);
@@ -72,7 +72,7 @@ internal sealed partial class OwnedGrants(
                 await turn.Task;
                 return;
             }
-            if (error is OperationCanceledException && lifetime.IsFenced)
+            if (error is OperationCanceledException && lifetime.Ending.IsCancellationRequested)
                 throw lifetime.Refusal();
             if (error is OperationCanceledException)
                 throw;

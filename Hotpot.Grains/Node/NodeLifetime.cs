@@ -7,7 +7,7 @@ namespace Hotpot.Grains.Node;
 // A node ends in one of two ways. In order: its commits drain, its chunks are handed over, and then Ending is cancelled. Or it finds that the others have
 // declared it dead (it stood still for too long): then nothing that it waits for can come true, because every message and call of it is refused. Ending is cancelled
 // at once, nothing is drained or handed over, and whoever waits in this silo gets an error that says what to do. Every wait of this node that may
-// last heeds Ending; waits of grains, which serve others until the very end of an orderly stop, heed Fenced.
+// last heeds Ending, for a grant in line too; what its grains do for others until the very end of an orderly stop heeds Fenced.
 internal sealed class NodeLifetime
 {
     // Never disposed: whoever still waits when the silo is gone must find them, and without a timer they hold nothing.

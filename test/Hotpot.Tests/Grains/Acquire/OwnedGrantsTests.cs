@@ -206,9 +206,11 @@ public sealed partial class OwnedGrantsTests
         await ended.Task.WaitAsync(Long);
     }
 
-    /// <summary>Nothing that waits in line can be granted by a node that the others take for dead.</summary>
-    [Fact]
-    public async Task WhoWaitsWhenTheNodeIsFencedIsToldAtOnce()
+    /// <summary>Nothing that waits in line can be granted by a node that the others take for dead, or that has handed its chunks over.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task WhoWaitsWhenTheNodeEndsIsToldAtOnce(bool isFenced)
     {
         await OwnAsync(1, A);
         _holders.OnRecall = (_, _) => false;
@@ -217,7 +219,10 @@ public sealed partial class OwnedGrantsTests
         using INodeTransaction transaction = await StageAsync(0);
         Task<PhaseResult?> committing = BeginAsync(transaction, Long);
         Assert.False(waiting.IsCompleted || committing.IsCompleted);
-        _lifetime.Fence();
+        if (isFenced)
+            _lifetime.Fence();
+        else
+            _lifetime.End();
         await Assert.ThrowsAsync<EngineClosedException>(() => waiting.WaitAsync(Long / 2));
         Assert.Equal(HotpotStatus.Closed, (await committing.WaitAsync(Long / 2))?.Status);
         Assert.Equal(B, Assert.Single(_owned.List()).Holder.Node);
