@@ -143,7 +143,7 @@ TEST(Limits, TheLogStopsAtItsLimitWhenNoCheckpointSucceeds) {
   EXPECT_GE(done, 10) << "it goes on up to the limit";
   uint64_t used = c[0].Stats().log_used_bytes;
   EXPECT_GE(used, options.log_limit_bytes);
-  EXPECT_LT(used, options.log_limit_bytes + 17 * kMiB) << "one record beyond it at most";
+  EXPECT_LT(used, options.log_limit_bytes + 34 * kMiB) << "one record beyond it at most, and a checkpoint's snapshot, which may have the record under way in it";
   Eventually("small ones are refused too, and told why", [&] { return c.Write(0, 128 * kMiB, bytes.data(), 8).status == HP_E_DISK_FULL; });
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
   Eventually("commits go on", [&] { return c.Write(0, 128 * kMiB, bytes.data(), 8).status == HP_OK; });
