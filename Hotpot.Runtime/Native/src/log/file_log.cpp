@@ -46,9 +46,9 @@ Status FileLog::StartThread() {
   return Status::Ok();
 }
 
-Status FileLog::Activate(OwnedFd fd, const SegmentFile& segment, bool fresh) {
+Status FileLog::Activate(StartedSegment started, const SegmentFile& segment, bool fresh) {
   const std::lock_guard lock(mutex_);
-  active_ = std::make_shared<File>(File{std::move(fd), segment.base, !fresh});
+  active_ = std::make_shared<File>(File{std::move(started.fd), segment.base, !fresh});
   if (fresh) unsynced_.push_back(active_);
   return Status::Ok();
 }

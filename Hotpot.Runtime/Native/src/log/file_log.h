@@ -37,7 +37,7 @@ class FileLog final : public SegmentedLog {
   bool Syncing() const override { return syncing_.load(std::memory_order_acquire); }
 
  protected:
-  Status Activate(OwnedFd fd, const SegmentFile& segment, bool fresh) override;
+  Status Activate(StartedSegment started, const SegmentFile& segment, bool fresh) override;
   Status Write(uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts, Lsn end, bool later) override;
   Status SettleActive() override;
 

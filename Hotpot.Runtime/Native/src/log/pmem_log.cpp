@@ -10,28 +10,28 @@ namespace hotpot::log {
 constexpr uint64_t kReadyAhead = 256u << 10;
 
 PmemLog::~PmemLog() {
-  if (mapping_.address == nullptr) return;
   // With the mark durable, a log that was closed in order can be checked to its last byte after a power failure too.
   // Losing it only loses that check, so there is nothing to report.
   if (mark_offset_ != 0 && !Poisoned()) Persist(mark_offset_, sizeof(RecordHeader));
-  ops_.Unmap(mapping_);
 }
 
-Status PmemLog::Activate(OwnedFd, const SegmentFile& segment, bool fresh) {
+Status PmemLog::Activate(StartedSegment started, const SegmentFile& segment, bool fresh) {
   const std::string path = SegmentPath(files_.directory(), segment.base);
-  MappedFile mapping;
-  // The blocks are reserved, so no store to the mapping can end in SIGBUS for want of room.
-  if (const int error = ops_.Map(path, &mapping); error != 0) {
-    return FileError("Hotpot could not map the log file", path, error);
+  if (!started.mapping) {
+    MappedFile mapping;
+    // The blocks are reserved, so no store to the mapping can end in SIGBUS for want of room.
+    if (const int error = ops_.Map(path, &mapping); error != 0) {
+      return FileError("Hotpot could not map the log file", path, error);
+    }
+    started.mapping = std::make_unique<MappedSegment>(ops_, mapping);
   }
-  if (mapping.bytes < segment.bytes) {
-    ops_.Unmap(mapping);
+  if (started.mapping->file.bytes < segment.bytes) {
     return FileError("Hotpot found fewer bytes than it reserved in the log file", path, EIO);
   }
-  if (mapping_.address != nullptr) ops_.Unmap(mapping_);
-  mapping_ = mapping;
+  if (active_) older_.emplace(active_base_, std::move(active_));
+  active_ = std::move(started.mapping);
+  active_base_ = segment.base;
   mark_offset_ = 0;
-  ready_ = 0;
   if (!fresh) return Status::Ok();
 
   // Header and name are durable before the first record is, or that record would be lost with them.
@@ -47,8 +47,13 @@ Status PmemLog::Activate(OwnedFd, const SegmentFile& segment, bool fresh) {
   return status;
 }
 
+std::unique_ptr<MappedSegment> PmemLog::TakeMapping(Lsn base) {
+  auto node = older_.extract(base);
+  return node ? std::move(node.mapped()) : nullptr;
+}
+
 Status PmemLog::Write(uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts, Lsn end, bool) {
-  std::byte* const record = mapping_.address + offset;
+  std::byte* const record = active_->file.address + offset;
   MakeReady(offset, offset + RecordBytes(header.length) + sizeof header);
   std::byte* at = record + sizeof header;
   for (const Bytes& part : parts) at = Copy(at, part.data(), part.size());
@@ -63,35 +68,37 @@ Status PmemLog::Write(uint64_t offset, const RecordHeader& header, std::span<con
   // Neither flushed nor fenced; see the head of pmem_log.h.
   mark_offset_ = offset + bytes;
   const RecordHeader mark = MakeTailMark(end);
-  ops_.Store(mapping_.address + mark_offset_, &mark, sizeof mark, false);
+  ops_.Store(active_->file.address + mark_offset_, &mark, sizeof mark, false);
   durable_.Publish(end);
   return Status::Ok();
 }
 
 // On a disk it would only make more pages dirty.
 void PmemLog::MakeReady(uint64_t offset, uint64_t end) {
-  if (!mapping_.by_lines || end <= ready_) return;
-  const uint64_t from = std::max(ready_, offset / kPageSize * kPageSize);
-  const uint64_t to = std::min<uint64_t>((end + kReadyAhead + kPageSize - 1) / kPageSize * kPageSize, mapping_.bytes);
-  ready_ = ops_.Populate(mapping_, from, to - from) ? to : mapping_.bytes;
+  const MappedFile& file = active_->file;
+  uint64_t& ready = active_->ready;
+  if (!file.by_lines || end <= ready) return;
+  const uint64_t from = std::max(ready, offset / kPageSize * kPageSize);
+  const uint64_t to = std::min<uint64_t>((end + kReadyAhead + kPageSize - 1) / kPageSize * kPageSize, file.bytes);
+  ready = ops_.Populate(file, from, to - from) ? to : file.bytes;
 }
 
 // Stores without waiting: on persistent memory the lines are on their way when this returns, and Drain() waits for
 // them.
 std::byte* PmemLog::Copy(std::byte* to, const void* from, size_t bytes) {
-  if (bytes > 0) ops_.Store(to, from, bytes, mapping_.by_lines);
+  if (bytes > 0) ops_.Store(to, from, bytes, active_->file.by_lines);
   return to + bytes;
 }
 
 int PmemLog::Drain(uint64_t offset, uint64_t bytes) {
-  if (!mapping_.by_lines) return ops_.SyncMapping(mapping_.address + offset, bytes);
+  if (!active_->file.by_lines) return ops_.SyncMapping(active_->file.address + offset, bytes);
   ops_.Drain();
   return 0;
 }
 
 // For bytes that were stored without Copy().
 int PmemLog::Persist(uint64_t offset, uint64_t bytes) {
-  if (mapping_.by_lines) ops_.FlushLines(mapping_.address + offset, bytes);
+  if (active_->file.by_lines) ops_.FlushLines(active_->file.address + offset, bytes);
   return Drain(offset, bytes);
 }
 

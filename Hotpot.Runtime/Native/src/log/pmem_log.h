@@ -9,8 +9,11 @@
 // machine, and IsPmem() says so. On a disk each record costs an msync(), which is a real (and slow) sync.
 //
 // The first store to each page of a segment is a page fault, dearer than the store of 4 KiB. So the pages ahead of the records are made ready
-// many at a time, by one call of the kernel; where a record is larger, as many as it needs.
+// many at a time, by one call of the kernel; where a record is larger, as many as it needs. A segment stays mapped until
+// it is cut, and the next one takes over its pages (segment_files.h).
 #pragma once
+#include <map>
+
 #include "log/segmented_log.h"
 
 namespace hotpot::log {
@@ -20,11 +23,12 @@ class PmemLog final : public SegmentedLog {
   using SegmentedLog::SegmentedLog;
   ~PmemLog() override;
   Status Flush(uint32_t timeout_ms) override;
-  bool IsPmem() const override { return mapping_.is_pmem; }
+  bool IsPmem() const override { return active_->file.is_pmem; }
 
  protected:
-  Status Activate(OwnedFd fd, const SegmentFile& segment, bool fresh) override;
+  Status Activate(StartedSegment started, const SegmentFile& segment, bool fresh) override;
   Status Write(uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts, Lsn end, bool later) override;
+  std::unique_ptr<MappedSegment> TakeMapping(Lsn base) override;
   Status SettleActive() override { return Status::Ok(); }  // Activate() has done it.
 
  private:
@@ -34,9 +38,10 @@ class PmemLog final : public SegmentedLog {
   int Persist(uint64_t offset, uint64_t bytes);
 
   // Written by the holder of the engine's turn only.
-  MappedFile mapping_;
-  uint64_t mark_offset_ = 0;  // of the tail mark last stored; 0 = none
-  uint64_t ready_ = 0;        // pages below it, from where this life began to append, are not asked for again
+  std::unique_ptr<MappedSegment> active_;
+  Lsn active_base_;
+  std::map<Lsn, std::unique_ptr<MappedSegment>> older_;  // of segments that were active in this life
+  uint64_t mark_offset_ = 0;  // of the tail mark last stored in the active segment; 0 = none
 };
 
 }  // namespace hotpot::log

@@ -11,8 +11,6 @@
 namespace hotpot::log {
 namespace {
 
-constexpr size_t kBlock = 4096;
-
 // The bytes of one segment file as they are on the disk; shorter than the segment when the file was cut short.
 struct Image {
   std::unique_ptr<std::byte[]> memory;
@@ -72,11 +70,18 @@ bool ProvesDurable(Bytes image, Lsn base, uint64_t offset, Lsn broken) {
   return false;
 }
 
-// What is behind the end of the log in its last segment and should be zeros: a tail mark may stay.
-Bytes Behind(Bytes image, Lsn base, Lsn end) {
-  uint64_t offset = OffsetOf(base, end);
-  if (ReadRecord(image, offset, end)) offset += sizeof(RecordHeader);
-  return image.subspan(std::min<uint64_t>(offset, image.size()));
+// Whether an intact tail mark is where the log ends.
+bool HasTailMark(Bytes image, Lsn base, Lsn end) {
+  const auto header = ReadRecord(image, OffsetOf(base, end), end);
+  return header && IsTailMark(*header);
+}
+
+// Whether a header is at its right position there, intact or not; one that the end of the file cuts counts as such.
+bool IsRightlyPlaced(Bytes image, Lsn base, uint64_t offset) {
+  RecordHeader header{};
+  std::memcpy(&header, image.data() + offset, std::min(image.size() - offset, sizeof header));
+  return header.magic == kRecordMagic &&
+         (header.lsn == LsnAt(base, offset).value || image.size() - offset < sizeof header);
 }
 
 class Recovery {
@@ -93,7 +98,7 @@ class Recovery {
   std::string Path(size_t index) const { return SegmentPath(files_.directory(), bases_[index]); }
   Status CheckHeader(size_t index, const Image& image, SegmentVerdict* verdict, SegmentHeader* header) const;
   Status CheckTail(size_t index, const Image& image);
-  Status ZeroTail();
+  Status EraseTail();
 
   FileOps& ops_;
   SegmentFiles& files_;
@@ -166,7 +171,8 @@ Status Recovery::CheckTail(size_t index, const Image& image) {
             ProvesDurable(later.bytes(), bases_[i], sizeof(SegmentHeader), end_);
   }
   if (!proof) return Status::Ok();
-  if (!blank && AllZero(Behind(bytes, bases_[index], end_))) {
+  const Bytes rest = bytes.subspan(std::min<uint64_t>(broken_at, bytes.size()));
+  if (!blank && (HasTailMark(bytes, bases_[index], end_) || AllZero(rest))) {
     return Status::Error(HP_E_CORRUPT,
                          "The log file " + SegmentPath(files_.directory(), end_) + " is missing: " + Path(index) +
                              " ends at its byte " + std::to_string(broken_at) +
@@ -188,26 +194,30 @@ Status Recovery::Cut() {
   if (removed) {
     if (Status status = files_.SyncDirectory(); !status.ok()) return status;
   }
-  return segments_.empty() ? Status::Ok() : ZeroTail();
+  return segments_.empty() ? Status::Ok() : EraseTail();
 }
 
-Status Recovery::ZeroTail() {
+Status Recovery::EraseTail() {
   const SegmentFile& last = segments_.back();
   const std::string path = Path(segments_.size() - 1);
   Image image;
   if (Status status = Load(path, &image); !status.ok()) return status;
-  const Bytes rest = Behind(image.bytes(), last.base, end_);
-  if (AllZero(rest) && !first_is_blank_) return Status::Ok();
+  const Bytes bytes = image.bytes();
+  uint64_t at = OffsetOf(last.base, end_);
+  if (HasTailMark(bytes, last.base, end_)) at += sizeof(RecordHeader);
+  std::vector<uint64_t> headers;
+  for (; at < bytes.size(); at += kRecordAlignment) {
+    if (IsRightlyPlaced(bytes, last.base, at)) headers.push_back(at);
+  }
+  if (headers.empty() && !first_is_blank_) return Status::Ok();
 
   OwnedFd fd;
   if (Status status = files_.OpenExisting(last.base, last.bytes, &fd); !status.ok()) return status;
-  std::byte zeros[kBlock] = {};
   int error = 0;
-  for (size_t at = 0; at < rest.size() && error == 0; at += kBlock) {
-    const Bytes block = rest.subspan(at, std::min(kBlock, rest.size() - at));
-    if (AllZero(block)) continue;
-    iovec part{zeros, block.size()};
-    error = ops_.WriteAt(fd.get(), std::span(&part, 1), image.size - rest.size() + at);
+  for (size_t i = 0; i < headers.size() && error == 0; ++i) {
+    RecordHeader zeros{};
+    iovec part{&zeros, std::min(sizeof zeros, bytes.size() - headers[i])};
+    error = ops_.WriteAt(fd.get(), std::span(&part, 1), headers[i]);
   }
   if (error == 0 && first_is_blank_) {
     // Rewritten where it is: deleting the only segment would make the log begin again at positions it has already used.

@@ -15,12 +15,13 @@
 //
 // - Nothing does: everything from x on was never acknowledged. It is cut.
 //
-// Normal case. The log ends at a blank or at a tail mark, with zeros behind; nothing is cut.
+// Normal case. The log ends at a tail mark, or where there is none; behind it are zeros, or what the file held when it
+// was an earlier segment (segment_files.h), which is at no right position. Nothing is cut.
 //
-// The cut. Later segments are deleted, last first, and everything from x to the end of the segment is made zero and
-// synced before anything is appended, because a record of the cut part sits at its right position and carries a right
-// checksum: were the new records to end exactly in front of it, the next replay would take it for one of theirs. A
-// crash in the middle of a cut leaves a log for which the rule gives the same x.
+// The cut. Later segments are deleted, last first, and from x to the end of the segment each header at its right
+// position is made zero and synced before anything is appended, because such a record may carry a right checksum: were
+// the new records to end exactly in front of it, the next replay would take it for one of theirs. A crash in the middle
+// of a cut leaves a log for which the rule gives the same x.
 //
 // Two passes. The first checks, the second replays, so that a log that is refused has replayed nothing and is
 // left as it was. The second finds its bytes in the page cache.

@@ -13,11 +13,13 @@
 namespace hotpot::log {
 namespace {
 
-constexpr std::string_view kSuffix = ".log";
+constexpr std::string_view kSegment = ".log";
+constexpr std::string_view kAside = ".aside";
+constexpr std::string_view kBlankName = "next.blank";
 constexpr size_t kDigits = 16;
 
-std::optional<Lsn> ParseName(std::string_view name) {
-  if (name.size() != kDigits + kSuffix.size() || !name.ends_with(kSuffix)) return std::nullopt;
+std::optional<Lsn> ParseName(std::string_view name, std::string_view suffix) {
+  if (name.size() != kDigits + suffix.size() || !name.ends_with(suffix)) return std::nullopt;
   uint64_t base = 0;
   const char* end = name.data() + kDigits;
   const auto [stop, error] = std::from_chars(name.data(), end, base, 16);
@@ -26,24 +28,35 @@ std::optional<Lsn> ParseName(std::string_view name) {
   return Lsn{base};
 }
 
-}  // namespace
-
-std::string SegmentPath(const std::string& directory, Lsn base) {
+std::string PathOf(const std::string& directory, Lsn base, std::string_view suffix) {
   char name[kDigits + 1];
   std::snprintf(name, sizeof name, "%016llx", static_cast<unsigned long long>(base.value));
-  return directory + "/" + name + std::string(kSuffix);
+  return directory + "/" + name + std::string(suffix);
 }
 
-Status ListSegments(const std::string& directory, std::vector<Lsn>* out) {
+Status ListNames(const std::string& directory, std::vector<std::string>* out) {
   out->clear();
   const std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(directory.c_str()), ::closedir);
   if (!stream) return FileError("Hotpot could not list the log directory", directory, errno);
   errno = 0;
   while (const dirent* entry = ::readdir(stream.get())) {
-    if (const auto base = ParseName(entry->d_name)) out->push_back(*base);
+    out->emplace_back(entry->d_name);
     errno = 0;
   }
-  if (errno != 0) return FileError("Hotpot could not list the log directory", directory, errno);
+  return errno == 0 ? Status::Ok() : FileError("Hotpot could not list the log directory", directory, errno);
+}
+
+}  // namespace
+
+std::string SegmentPath(const std::string& directory, Lsn base) { return PathOf(directory, base, kSegment); }
+
+Status ListSegments(const std::string& directory, std::vector<Lsn>* out) {
+  out->clear();
+  std::vector<std::string> names;
+  if (Status status = ListNames(directory, &names); !status.ok()) return status;
+  for (const std::string& name : names) {
+    if (const auto base = ParseName(name, kSegment)) out->push_back(*base);
+  }
   std::ranges::sort(*out);
   return Status::Ok();
 }
@@ -52,24 +65,32 @@ SegmentFiles::SegmentFiles(FileOps& ops, std::string directory, uint64_t segment
     : ops_(ops), directory_(std::move(directory)), segment_bytes_(segment_bytes) {}
 
 SegmentFiles::~SegmentFiles() {
+  // A name left behind by a failure here is removed by the next Open().
+  for (const Aside& aside : aside_) ops_.Unlink(aside.path);
   if (!blank_.valid()) return;
-  // The file must exist before it can be removed; a name left behind by a failure here is removed by the next Open().
-  if (blank_.get().status.ok()) ops_.Unlink(BlankPath());
+  // The file must exist before it can be removed.
+  if (const Blank blank = blank_.get(); blank.status.ok()) ops_.Unlink(blank.path);
 }
-
-std::string SegmentFiles::BlankPath() const { return directory_ + "/next.blank"; }
 
 Status SegmentFiles::Open() {
   if (Status status = OpenDirectory(directory_, &directory_fd_); !status.ok()) return status;
-  if (const int error = ops_.Unlink(BlankPath()); error != 0 && error != ENOENT) {
-    return FileError("Hotpot could not remove the unused log file", BlankPath(), error);
+  std::vector<std::string> names;
+  if (Status status = ListNames(directory_, &names); !status.ok()) return status;
+  for (const std::string& name : names) {
+    if (name != kBlankName && !ParseName(name, kAside)) continue;
+    const std::string path = directory_ + "/" + name;
+    if (const int error = ops_.Unlink(path); error != 0 && error != ENOENT) {
+      return FileError("Hotpot could not remove the unused log file", path, error);
+    }
   }
   return Status::Ok();
 }
 
+std::string SegmentFiles::NewPath() const { return directory_ + "/" + std::string(kBlankName); }
+
 SegmentFiles::Blank SegmentFiles::MakeBlank() const {
-  const std::string path = BlankPath();
   Blank blank;
+  const std::string& path = blank.path = NewPath();
   if (const int error = ops_.Open(path, O_RDWR | O_CREAT | O_TRUNC, &blank.fd); error != 0) {
     blank.status = FileError("Hotpot could not create the log file", path, error);
     return blank;
@@ -83,16 +104,41 @@ SegmentFiles::Blank SegmentFiles::MakeBlank() const {
   return blank;
 }
 
+SegmentFiles::Blank SegmentFiles::MakeBlankOf(Aside aside) const {
+  Blank blank{Status::Ok(), std::move(aside.path), {}, std::move(aside.mapping)};
+  SegmentHeader zeros{};
+  iovec part{&zeros, sizeof zeros};
+  int error = ops_.Open(blank.path, O_RDWR, &blank.fd);
+  if (error == 0) error = ops_.WriteAt(blank.fd.get(), std::span(&part, 1), 0);
+  if (error == 0) error = ops_.SyncData(blank.fd.get());
+  if (error != 0) {
+    blank.status = FileError("Hotpot could not use the log file again", blank.path, error);
+    blank.fd.Reset();
+    ops_.Unlink(blank.path);
+  }
+  return blank;
+}
+
+std::optional<SegmentFiles::Aside> SegmentFiles::TakeAside() {
+  if (named_ == 0) return std::nullopt;
+  Aside aside = std::move(aside_.front());
+  aside_.pop_front();
+  --named_;
+  return aside;
+}
+
 void SegmentFiles::PrepareNext() {
   if (blank_.valid()) return;
   // With both policies allowed, a process that cannot start a thread makes the file later, in Start().
-  blank_ = std::async(std::launch::async | std::launch::deferred, [this] { return MakeBlank(); });
+  blank_ = std::async(std::launch::async | std::launch::deferred,
+                      [this, aside = TakeAside()]() mutable { return MakeBlankOf(std::move(aside)); });
 }
 
-Status SegmentFiles::Start(Lsn base, Lsn durable, OwnedFd* out) {
-  Blank blank = blank_.valid() ? blank_.get() : MakeBlank();
-  // What was true in the background a while ago (no room, most likely) need not be true now.
-  if (!blank.status.ok()) blank = MakeBlank();
+Status SegmentFiles::Start(Lsn base, Lsn durable, StartedSegment* out) {
+  Blank blank = blank_.valid() ? blank_.get() : MakeBlankOf(TakeAside());
+  // What was true in the background a while ago (no room, most likely) need not be true now; and what cannot be used
+  // again can be made anew.
+  if (!blank.status.ok()) blank = blank.path == NewPath() ? MakeBlankOf(TakeAside()) : MakeBlank();
   if (!blank.status.ok()) return std::move(blank.status);
   SegmentHeader header = MakeSegmentHeader(base, segment_bytes_, durable);
   iovec part{&header, sizeof header};
@@ -100,10 +146,10 @@ Status SegmentFiles::Start(Lsn base, Lsn durable, OwnedFd* out) {
   if (const int error = ops_.WriteAt(blank.fd.get(), std::span(&part, 1), 0); error != 0) {
     return FileError("Hotpot could not write the header of the log file", path, error);
   }
-  if (const int error = ops_.Rename(BlankPath(), path); error != 0) {
+  if (const int error = ops_.Rename(blank.path, path); error != 0) {
     return FileError("Hotpot could not give its name to the log file", path, error);
   }
-  *out = std::move(blank.fd);
+  *out = {std::move(blank.fd), std::move(blank.mapping)};
   return Status::Ok();
 }
 
@@ -129,11 +175,25 @@ Status SegmentFiles::Remove(Lsn base) {
   return Status::Ok();
 }
 
+Status SegmentFiles::SetAside(Lsn base, std::unique_ptr<MappedSegment> mapping) {
+  if (aside_.size() >= kMostSetAside) return Remove(base);
+  const std::string path = SegmentPath(directory_, base);
+  std::string aside = PathOf(directory_, base, kAside);
+  if (const int error = ops_.Rename(path, aside); error != 0) {
+    return FileError("Hotpot could not set aside the log file", path, error);
+  }
+  aside_.push_back({std::move(aside), std::move(mapping)});
+  return Status::Ok();
+}
+
 int SegmentFiles::TrySyncDirectory() { return ops_.SyncDirectory(directory_fd_.get()); }
 
 Status SegmentFiles::SyncDirectory() {
-  const int error = TrySyncDirectory();
-  return error == 0 ? Status::Ok() : FileError("Hotpot could not make durable the names in", directory_, error);
+  if (const int error = TrySyncDirectory(); error != 0) {
+    return FileError("Hotpot could not make durable the names in", directory_, error);
+  }
+  named_ = aside_.size();
+  return Status::Ok();
 }
 
 }  // namespace hotpot::log

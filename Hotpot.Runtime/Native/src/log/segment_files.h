@@ -3,13 +3,23 @@
 // A new segment is made in two steps. Making the blank file (creating it, reserving every block, syncing that) takes
 // milliseconds, needs no position and so is done ahead, in the background, under a name that replay ignores. Starting
 // it (writing the header, renaming) takes microseconds and is done in the engine's turn.
+//
+// A segment that the log no longer needs is set aside and becomes a blank file again: its blocks are there, on a disk
+// they have been written before (so that a sync has no blocks to convert), and where it was mapped its pages are too,
+// which otherwise cost more than the records that are put in them. What it holds stays, for a record is one only at its
+// own position, and a position is never given away twice. Only its header must be gone, or a crash could show the file
+// under its new name with the old header. So, in this order: the file gets a name that replay ignores; that name is
+// durable; its header is zeros, durably; it is a blank file.
 #pragma once
+#include <deque>
 #include <future>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "base/file_ops.h"
 #include "log/format.h"
+#include "log/mapped_segment.h"
 
 namespace hotpot::log {
 
@@ -17,6 +27,15 @@ std::string SegmentPath(const std::string& directory, Lsn base);
 
 // The bases of all segment files in the directory, in order. Other files are not looked at.
 Status ListSegments(const std::string& directory, std::vector<Lsn>* out);
+
+// So many are kept aside: what lies between two checkpoints where the limits are the default ones.
+constexpr size_t kMostSetAside = 4;
+
+// A segment that was just started.
+struct StartedSegment {
+  OwnedFd fd;
+  std::unique_ptr<MappedSegment> mapping;  // of a file that was mapped in its last life, else none
+};
 
 // Used by the holder of the engine's turn only.
 class SegmentFiles {
@@ -26,17 +45,20 @@ class SegmentFiles {
   SegmentFiles(const SegmentFiles&) = delete;
   SegmentFiles& operator=(const SegmentFiles&) = delete;
 
-  // Opens the log's directory and removes a blank file that an earlier process left.
+  // Opens the log's directory and removes the files that an earlier process made or set aside.
   Status Open();
   // Begins to make the next blank file in the background, unless that is done or under way.
   void PrepareNext();
   // Turns a blank file (the prepared one, or one made now) into the segment at `base`, header written. Nothing is
   // synced: the caller makes file and directory durable before it acknowledges anything in it. On failure the directory
   // is as it was.
-  Status Start(Lsn base, Lsn durable, OwnedFd* out);
+  Status Start(Lsn base, Lsn durable, StartedSegment* out);
   // An existing segment, every block reserved.
   Status OpenExisting(Lsn base, uint64_t bytes, OwnedFd* out);
   Status Remove(Lsn base);
+  // Remove(), but the file may be used again after the next SyncDirectory(). It has segment_bytes(), and nobody writes
+  // to it any more. `mapping` may be none.
+  Status SetAside(Lsn base, std::unique_ptr<MappedSegment> mapping);
   Status SyncDirectory();
   // The same, as 0 or an errno value. Any thread.
   int TrySyncDirectory();
@@ -47,16 +69,27 @@ class SegmentFiles {
  private:
   struct Blank {
     Status status;
+    std::string path;
     OwnedFd fd;
+    std::unique_ptr<MappedSegment> mapping;
+  };
+  struct Aside {
+    std::string path;
+    std::unique_ptr<MappedSegment> mapping;
   };
   Blank MakeBlank() const;
-  std::string BlankPath() const;
+  Blank MakeBlankOf(Aside aside) const;
+  Blank MakeBlankOf(std::optional<Aside> aside) const { return aside ? MakeBlankOf(std::move(*aside)) : MakeBlank(); }
+  std::optional<Aside> TakeAside();
+  std::string NewPath() const;
 
   FileOps& ops_;
   const std::string directory_;
   const uint64_t segment_bytes_;
   OwnedFd directory_fd_;      // Immutable after Open().
   std::future<Blank> blank_;  // Valid while a blank file is made or ready.
+  std::deque<Aside> aside_;   // the first named_ of them under a durable name
+  size_t named_ = 0;
 };
 
 }  // namespace hotpot::log

@@ -60,10 +60,10 @@ Status SegmentedLog::Open(LogReplay& replay) {
     if (Status status = StartSegment(); !status.ok()) return status;
     if (Status status = SettleActive(); !status.ok()) return status;
   } else {
-    OwnedFd fd;
+    StartedSegment opened;
     const SegmentFile& last = segments_.back();
-    if (Status status = files_.OpenExisting(last.base, last.bytes, &fd); !status.ok()) return status;
-    if (Status status = Activate(std::move(fd), last, false); !status.ok()) return status;
+    if (Status status = files_.OpenExisting(last.base, last.bytes, &opened.fd); !status.ok()) return status;
+    if (Status status = Activate(std::move(opened), last, false); !status.ok()) return status;
   }
   AssertInvariants();
   return Status::Ok();
@@ -100,10 +100,10 @@ Status SegmentedLog::Roll(Lsn* start) {
 }
 
 Status SegmentedLog::StartSegment() {
-  OwnedFd fd;
+  StartedSegment started;
   const SegmentFile segment{end_, files_.segment_bytes()};
-  if (Status status = files_.Start(end_, durable_.Get(), &fd); !status.ok()) return status;
-  Status status = Activate(std::move(fd), segment, true);
+  if (Status status = files_.Start(end_, durable_.Get(), &started); !status.ok()) return status;
+  Status status = Activate(std::move(started), segment, true);
   if (status.ok()) {
     segments_.push_back(segment);
     return status;
@@ -125,7 +125,12 @@ Status SegmentedLog::TruncateBelow(Lsn lsn) {
   if (Status status = SettleActive(); !status.ok()) return status;
   // The oldest first, so that a crash leaves the end of the log and no gap in it.
   for (; count > 0; --count) {
-    if (Status status = files_.Remove(segments_.front().base); !status.ok()) return status;
+    const SegmentFile& oldest = segments_.front();
+    std::unique_ptr<MappedSegment> mapping = TakeMapping(oldest.base);
+    // Records that are not durable may still be on their way into the file.
+    const bool again = segments_[1].base <= durable_.Get() && oldest.bytes == files_.segment_bytes();
+    Status status = again ? files_.SetAside(oldest.base, std::move(mapping)) : files_.Remove(oldest.base);
+    if (!status.ok()) return status;
     segments_.erase(segments_.begin());
   }
   AssertInvariants();

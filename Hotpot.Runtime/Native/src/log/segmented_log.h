@@ -63,9 +63,11 @@ class SegmentedLog : public RedoLog {
   uint64_t MaxRecordBytes() const final { return MaxPayloadBytes(files_.segment_bytes()); }
 
  protected:
-  // Makes `fd` the active segment. `fresh`: it was started just now and is not durable yet. On failure the one before
-  // stays active.
-  virtual Status Activate(OwnedFd fd, const SegmentFile& segment, bool fresh) = 0;
+  // Makes `started` the active segment. `fresh`: it was started just now and is not durable yet. On failure the one
+  // before stays active.
+  virtual Status Activate(StartedSegment started, const SegmentFile& segment, bool fresh) = 0;
+  // The mapping of a segment that is not the active one and is about to go; none where there is none.
+  virtual std::unique_ptr<MappedSegment> TakeMapping(Lsn) { return nullptr; }
   // Writes header, parts and padding at `offset` of the active segment; the record ends at `end`. `later`: nobody waits for it to be durable.
   virtual Status Write(uint64_t offset, const RecordHeader& header, std::span<const Bytes> parts, Lsn end, bool later) = 0;
   // Returns when the active segment would survive a power failure, so that it is safe to delete those before it.
