@@ -63,7 +63,8 @@ struct Machine final : Environment {
       return Status::Ok();
     }
     Status TruncateBelow(Lsn) override { return Status::Ok(); }
-    uint64_t UsedBytes() const override { return 0; }  // no checkpoint begins by itself
+    void GiveRoomBack() override { machine.given_back++; }
+    uint64_t UsedBytes() const override { return machine.used; }
     uint64_t MaxRecordBytes() const override { return 1 << 20; }
     bool IsPmem() const override { return false; }
     Machine& machine;
@@ -77,7 +78,7 @@ struct Machine final : Environment {
       return Status::Ok();
     }
     Status Write(PageIndex first, size_t pages, const std::byte* from) override {
-      if (machine.full) return Status::Error(HP_E_DISK_FULL, "The disk is full.");
+      if (machine.full || machine.store_full) return Status::Error(HP_E_DISK_FULL, "The disk is full.");
       for (size_t i = 0; i < pages; i++) machine.pages[first.value + i].assign(from + i * kPageSize, from + (i + 1) * kPageSize);
       return Status::Ok();
     }
@@ -113,7 +114,9 @@ struct Machine final : Environment {
 
   TimePoint now{};
   uint64_t lives = 0;
-  bool full = false;
+  bool full = false, store_full = false;  // without room for anything; for pages only
+  uint64_t used = 0;                      // bytes in the log; no checkpoint begins by itself
+  int given_back = 0;                     // how often the log was asked for room
   std::optional<Lsn> durable;  // no further, as long as it is set
   bool peers_up = false;
   bool syncing = false;
@@ -221,6 +224,21 @@ TEST_F(FullLog, AnAbortItCouldNotMarkIsNotSettledOverALaterCommit) {
   SettleAll();
   Install(2);
   EXPECT_EQ(Value(), 2u);
+}
+
+// The log keeps files to use again, which a store may need more.
+TEST_F(FullLog, ACheckpointWithoutRoomAsksTheLogForIt) {
+  ASSERT_EQ(Commit(Prepared(1)), HP_OK);
+  machine_.store_full = true;
+  machine_.used = uint64_t{1} << 40;
+  EXPECT_EQ(Wait(0), HP_E_TIMEOUT);
+  EXPECT_EQ(machine_.given_back, 1) << "and again when it is tried again";
+  EXPECT_TRUE(machine_.pages.empty());
+  machine_.store_full = false;
+  machine_.now += std::chrono::seconds(6);
+  EXPECT_EQ(Wait(0), HP_E_TIMEOUT);
+  EXPECT_EQ(machine_.given_back, 1);
+  EXPECT_EQ(machine_.pages.size(), 1u);
 }
 
 // What a restart finds undecided may have an older sequence than what it shows. So what it shows before that is settled is nothing to compare a commit with.

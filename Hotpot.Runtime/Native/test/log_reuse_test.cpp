@@ -236,6 +236,127 @@ TEST_P(LogReuseTest, AHeaderThatTheEndOfTheFileCutsDoesNotComeBackWhenTheFileGro
   ExpectCutTo(image, entries, "grown");
 }
 
+// Power failed when the first word of a header was on persistent memory and its position was not: the next record of the
+// same size, torn too, brings just that.
+TEST_P(LogReuseTest, AHeaderThatIsThereInPartIsNotMadeWholeByTheNextRecord) {
+  std::vector<Entry> entries;
+  {
+    const Opened opened = OpenLog(Config());
+    ASSERT_TRUE(opened.status.ok()) << opened.status.message;
+    ASSERT_TRUE(AppendTo(*opened.log, &entries, 1, Pattern(1, 100)).ok());
+  }
+  DirectoryImage image = ReadDirectory(Log());
+  auto& bytes = image.begin()->second;
+  const Lsn at{entries[0].lsn.value + RecordBytes(100)};
+  const Buffer payload = Pattern(2, 40);
+  const Bytes part(payload);
+  const RecordHeader header = log::MakeRecordHeader(at, at, 2, std::span(&part, 1));
+  std::memcpy(bytes.data() + at.value, &header, sizeof header);
+  std::memcpy(bytes.data() + at.value + sizeof header, payload.data(), payload.size());
+  std::memset(bytes.data() + at.value + offsetof(RecordHeader, lsn), 0, sizeof header.lsn);
+  WriteDirectory(Log(), image);
+  ASSERT_EQ(OpenLog(Config()).entries, entries);
+  image = ReadDirectory(Log());
+  std::memcpy(image.begin()->second.data() + at.value + offsetof(RecordHeader, lsn), &header.lsn, sizeof header.lsn);
+  ExpectCutTo(image, entries, "its position came later");
+}
+
+// The first record behind a tail mark that a disk has not taken, though it was acknowledged.
+TEST_P(LogReuseTest, ALostRecordBehindATailMarkIsNoMissingSegment) {
+  std::vector<Entry> entries;
+  {
+    const Opened opened = OpenLog(Config());
+    ASSERT_TRUE(opened.status.ok()) << opened.status.message;
+    ASSERT_TRUE(AppendTo(*opened.log, &entries, 1, Pattern(1, 100)).ok());
+  }
+  DirectoryImage image = ReadDirectory(Log());
+  auto& [name, bytes] = *image.begin();
+  const Lsn lost{entries[0].lsn.value + RecordBytes(100)};
+  const Lsn next{lost.value + RecordBytes(40)};
+  const RecordHeader header = log::MakeRecordHeader(next, next, 2, {});
+  std::memcpy(bytes.data() + next.value, &header, sizeof header);
+  ExpectRefused(image, {name, "byte " + std::to_string(lost.value) + ":"});
+}
+
+class FailingOps final : public TestOps {
+ public:
+  std::atomic<int> rename_error{0};
+  int Rename(const std::string& from, const std::string& to) override { return rename_error != 0 ? rename_error.load() : TestOps::Rename(from, to); }
+};
+
+TEST_P(LogReuseTest, WhatCannotBeSetAsideIsRemoved) {
+  FailingOps ops;
+  std::vector<Entry> entries;
+  const Opened opened = OpenLog(Config(), ops);
+  ASSERT_TRUE(opened.status.ok()) << opened.status.message;
+  Fill(*opened.log, &entries, 3 * kSegment);
+  Lsn start;
+  ASSERT_TRUE(opened.log->Roll(&start).ok());
+  ASSERT_TRUE(opened.log->Flush(60'000).ok());
+  ops.rename_error = ENOSPC;
+  EXPECT_TRUE(opened.log->TruncateBelow(start).ok());
+  EXPECT_EQ(ReadDirectory(Log()).size(), 1u);
+  // And a file that cannot be started is gone, not lost.
+  Lsn end;
+  while (Append(*opened.log, 1, Pattern(1, 2000), &end).ok()) continue;
+  for (int attempt = 0; attempt < 5; ++attempt) EXPECT_EQ(opened.log->Roll(&end).code, HP_E_DISK_FULL);
+  EXPECT_EQ(ReadDirectory(Log()).size(), 1u);
+  ops.rename_error = 0;
+  EXPECT_TRUE(opened.log->Roll(&end).ok());
+}
+
+TEST_P(LogReuseTest, AFileThatCannotBeStartedIsGoneWhenItWasUsedBefore) {
+  FailingOps ops;
+  std::vector<Entry> entries;
+  const Opened opened = OpenLog(Config(), ops);
+  ASSERT_TRUE(opened.status.ok()) << opened.status.message;
+  Fill(*opened.log, &entries, 6 * kSegment);
+  Cut(*opened.log, &entries);
+  const size_t files = ReadDirectory(Log()).size();
+  ASSERT_GT(files, 4u);
+  ops.rename_error = EIO;
+  Lsn end;
+  for (size_t left = files; left-- > 1;) {
+    EXPECT_EQ(opened.log->Roll(&end).code, HP_E_IO);
+    EXPECT_LE(ReadDirectory(Log()).size(), left);
+  }
+  ops.rename_error = 0;
+  EXPECT_TRUE(opened.log->Roll(&end).ok());
+}
+
+// A second sync may succeed although the names that the first one was for are not on the disk.
+TEST_P(LogReuseTest, NothingIsUsedAgainWhoseNameFailedToBeSynced) {
+  TestOps ops;
+  std::vector<Entry> entries;
+  const Opened opened = OpenLog(Config(), ops);
+  ASSERT_TRUE(opened.status.ok()) << opened.status.message;
+  Fill(*opened.log, &entries, 4 * kSegment);
+  Lsn start;
+  ASSERT_TRUE(opened.log->Roll(&start).ok());
+  ASSERT_TRUE(AppendTo(*opened.log, &entries, 1, Pattern(1, 40)).ok());
+  ASSERT_TRUE(opened.log->Flush(60'000).ok());
+  ops.directory_error = EIO;
+  EXPECT_EQ(opened.log->TruncateBelow(start).code, HP_E_IO);
+  ops.directory_error = 0;
+  for (const auto& [name, bytes] : ReadDirectory(Log())) EXPECT_FALSE(name.ends_with(".aside")) << name;
+}
+
+TEST_P(LogReuseTest, GivesBackTheRoomOfWhatItKeeps) {
+  std::vector<Entry> entries;
+  {
+    const Opened opened = OpenLog(Config());
+    ASSERT_TRUE(opened.status.ok()) << opened.status.message;
+    Fill(*opened.log, &entries, 6 * kSegment);
+    Cut(*opened.log, &entries);
+    EXPECT_GT(ReadDirectory(Log()).size(), 4u);
+    opened.log->GiveRoomBack();
+    EXPECT_LE(ReadDirectory(Log()).size(), 2u) << "the segment, and at most one that was being made ready";
+    Fill(*opened.log, &entries, 2 * kSegment);
+    Cut(*opened.log, &entries);
+  }
+  EXPECT_EQ(OpenLog(Config()).entries, entries);
+}
+
 // On an ordinary disk the log thread may still have records for the file that is cut.
 TEST(FileLogReuseTest, NoFileIsUsedAgainWhileRecordsAreOnTheirWayIntoIt) {
   class HoldOthers final : public TestOps {
@@ -275,6 +396,37 @@ TEST(FileLogReuseTest, NoFileIsUsedAgainWhileRecordsAreOnTheirWayIntoIt) {
   const Opened again = OpenLog(config);
   ASSERT_TRUE(again.status.ok()) << again.status.message;
   EXPECT_EQ(again.entries, entries);
+}
+
+// A sync of a file on real persistent memory takes the write permission from the pages of its mappings.
+TEST(PmemLogReuseTest, WhereLinesAreFlushedNoFileIsSynced) {
+  if (!HaveTmpfs()) GTEST_SKIP() << "there is no tmpfs to stand in for persistent memory";
+  class Lines final : public FileOps {
+   public:
+    int syncs = 0;
+    int SyncData(int fd) override {
+      ++syncs;
+      return FileOps::SyncData(fd);
+    }
+  };
+  const TempDirectory directory(Place::kTmpfs);
+  const LogConfig config{directory.Path("log"), HP_MEDIUM_PMEM, kSegment};
+  Lines ops;
+  std::vector<Entry> entries;
+  {
+    const Opened opened = OpenLog(config, ops);
+    ASSERT_TRUE(opened.status.ok()) << opened.status.message;
+    for (int round = 0; round < 8; ++round) {
+      for (int i = 0; i < 5; ++i) ASSERT_TRUE(AppendTo(*opened.log, &entries, 1, Pattern(1, 8000)).ok());
+      Lsn start;
+      ASSERT_TRUE(opened.log->Roll(&start).ok());
+      entries.clear();
+      ASSERT_TRUE(AppendTo(*opened.log, &entries, 2, Pattern(2, 100)).ok());
+      ASSERT_TRUE(opened.log->TruncateBelow(start).ok());
+    }
+  }
+  EXPECT_EQ(ops.syncs, 0);
+  EXPECT_EQ(OpenLog(config).entries, entries);
 }
 
 // Persistent memory, for a failed sync of a disk poisons its log.

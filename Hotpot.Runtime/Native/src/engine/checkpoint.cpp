@@ -101,6 +101,8 @@ void Engine::CheckpointStep() {
       if (!p.dirty) continue;  // went to the store when it was dropped
       if (Status s = ds.store->Write(PageIndex(number), 1, ds.front->page(PageIndex(number))); !s.ok()) {
         std::fprintf(stderr, "hotpot: the checkpoint is put off: %s\n", s.message.c_str());
+        // While the checkpoint waits for room the log is not cut, and what it keeps to use again is what there is.
+        if (s.code == HP_E_DISK_FULL) log_->GiveRoomBack();
         AbandonCheckpoint();
         return;
       }

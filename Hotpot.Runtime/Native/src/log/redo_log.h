@@ -28,7 +28,7 @@ class RedoLog {
   // Cuts a torn tail: records that are incomplete or fail their checksum, when nothing behind them shows that they were
   // ever durable (and so acknowledged). When something does - a later record, a later segment, or the mark that is put
   // behind the last record once it is durable - they are damage: HP_E_CORRUPT, message names file and offset; nothing
-  // is replayed and nothing is changed on disk. Creates the directory, but not the one above it. The caller makes sure
+  // is replayed and no segment is changed. Creates the directory, but not the one above it. The caller makes sure
   // that nobody else has the directory open.
   static Status Open(const LogConfig& config, LogReplay& replay, std::unique_ptr<RedoLog>* out);
   // Makes durable what was appended, unless the log is poisoned.
@@ -58,8 +58,10 @@ class RedoLog {
   // Starts a new segment (unless the current one is still empty), so that what follows can outlive what came before.
   // *start: where the next record begins.
   virtual Status Roll(Lsn* start) = 0;
-  // Deletes every segment that ends at or before `lsn`.
+  // Deletes every segment that ends at or before `lsn`, or keeps its file to use it again.
   virtual Status TruncateBelow(Lsn lsn) = 0;
+  // For whoever finds the disk full: frees what TruncateBelow() has kept.
+  virtual void GiveRoomBack() {}
   virtual uint64_t UsedBytes() const = 0;  // in live segments, records only
   virtual uint64_t MaxRecordBytes() const = 0;
   virtual bool IsPmem() const = 0;  // pmem_is_pmem() of the mapping

@@ -160,7 +160,8 @@ Status Recovery::CheckTail(size_t index, const Image& image) {
   const Bytes bytes = image.bytes();
   const bool blank = segments_.size() <= index || first_is_blank_;
   const uint64_t broken_at = OffsetOf(bases_[index], end_);
-  bool proof = ProvesDurable(bytes, bases_[index], broken_at, end_);
+  const bool proof_here = ProvesDurable(bytes, bases_[index], broken_at, end_);
+  bool proof = proof_here;
   for (size_t i = index + 1; i < bases_.size() && !proof; ++i) {
     Image later;
     if (Status status = Load(Path(i), &later); !status.ok()) return status;
@@ -172,7 +173,7 @@ Status Recovery::CheckTail(size_t index, const Image& image) {
   }
   if (!proof) return Status::Ok();
   const Bytes rest = bytes.subspan(std::min<uint64_t>(broken_at, bytes.size()));
-  if (!blank && (HasTailMark(bytes, bases_[index], end_) || AllZero(rest))) {
+  if (!blank && !proof_here && (HasTailMark(bytes, bases_[index], end_) || AllZero(rest))) {
     return Status::Error(HP_E_CORRUPT,
                          "The log file " + SegmentPath(files_.directory(), end_) + " is missing: " + Path(index) +
                              " ends at its byte " + std::to_string(broken_at) +
@@ -204,8 +205,14 @@ Status Recovery::EraseTail() {
   if (Status status = Load(path, &image); !status.ok()) return status;
   const Bytes bytes = image.bytes();
   uint64_t at = OffsetOf(last.base, end_);
-  if (HasTailMark(bytes, last.base, end_)) at += sizeof(RecordHeader);
   std::vector<uint64_t> headers;
+  if (HasTailMark(bytes, last.base, end_)) {
+    at += sizeof(RecordHeader);
+  } else if (at < bytes.size()) {
+    // What would be a header there may be one in part, and the next record would make it whole.
+    if (!AllZero(bytes.subspan(at, std::min(sizeof(RecordHeader), bytes.size() - at)))) headers.push_back(at);
+    at += kRecordAlignment;
+  }
   for (; at < bytes.size(); at += kRecordAlignment) {
     if (IsRightlyPlaced(bytes, last.base, at)) headers.push_back(at);
   }

@@ -18,8 +18,8 @@
 // Normal case. The log ends at a tail mark, or where there is none; behind it are zeros, or what the file held when it
 // was an earlier segment (segment_files.h), which is at no right position. Nothing is cut.
 //
-// The cut. Later segments are deleted, last first, and from x to the end of the segment each header at its right
-// position is made zero and synced before anything is appended, because such a record may carry a right checksum: were
+// The cut. Later segments are deleted, last first, and the header at x, and behind it each that is at its right
+// position, is made zero and synced before anything is appended, because such a record may carry a right checksum: were
 // the new records to end exactly in front of it, the next replay would take it for one of theirs. A crash in the middle
 // of a cut leaves a log for which the rule gives the same x.
 //

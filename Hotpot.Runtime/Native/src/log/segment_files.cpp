@@ -65,10 +65,9 @@ SegmentFiles::SegmentFiles(FileOps& ops, std::string directory, uint64_t segment
     : ops_(ops), directory_(std::move(directory)), segment_bytes_(segment_bytes) {}
 
 SegmentFiles::~SegmentFiles() {
-  // A name left behind by a failure here is removed by the next Open().
-  for (const Aside& aside : aside_) ops_.Unlink(aside.path);
+  GiveRoomBack();
   if (!blank_.valid()) return;
-  // The file must exist before it can be removed.
+  // The file must exist before it can be removed; a name left behind by a failure here is removed by the next Open().
   if (const Blank blank = blank_.get(); blank.status.ok()) ops_.Unlink(blank.path);
 }
 
@@ -106,17 +105,29 @@ SegmentFiles::Blank SegmentFiles::MakeBlank() const {
 
 SegmentFiles::Blank SegmentFiles::MakeBlankOf(Aside aside) const {
   Blank blank{Status::Ok(), std::move(aside.path), {}, std::move(aside.mapping)};
-  SegmentHeader zeros{};
-  iovec part{&zeros, sizeof zeros};
   int error = ops_.Open(blank.path, O_RDWR, &blank.fd);
-  if (error == 0) error = ops_.WriteAt(blank.fd.get(), std::span(&part, 1), 0);
-  if (error == 0) error = ops_.SyncData(blank.fd.get());
+  if (error == 0) error = EraseHeader(blank);
   if (error != 0) {
     blank.status = FileError("Hotpot could not use the log file again", blank.path, error);
     blank.fd.Reset();
+    blank.mapping.reset();
     ops_.Unlink(blank.path);
   }
   return blank;
+}
+
+// Durably. Through the mapping where that is enough: a sync of a file on persistent memory takes the write permission
+// from all pages of its mappings, which are kept for the sake of not asking for them again.
+int SegmentFiles::EraseHeader(const Blank& blank) const {
+  SegmentHeader zeros{};
+  if (blank.mapping && blank.mapping->file.by_lines) {
+    ops_.Store(blank.mapping->file.address, &zeros, sizeof zeros, true);
+    ops_.Drain();
+    return 0;
+  }
+  iovec part{&zeros, sizeof zeros};
+  const int error = ops_.WriteAt(blank.fd.get(), std::span(&part, 1), 0);
+  return error == 0 ? ops_.SyncData(blank.fd.get()) : error;
 }
 
 std::optional<SegmentFiles::Aside> SegmentFiles::TakeAside() {
@@ -143,11 +154,15 @@ Status SegmentFiles::Start(Lsn base, Lsn durable, StartedSegment* out) {
   SegmentHeader header = MakeSegmentHeader(base, segment_bytes_, durable);
   iovec part{&header, sizeof header};
   const std::string path = SegmentPath(directory_, base);
+  Status status = Status::Ok();
   if (const int error = ops_.WriteAt(blank.fd.get(), std::span(&part, 1), 0); error != 0) {
-    return FileError("Hotpot could not write the header of the log file", path, error);
+    status = FileError("Hotpot could not write the header of the log file", path, error);
+  } else if (const int failed = ops_.Rename(blank.path, path); failed != 0) {
+    status = FileError("Hotpot could not give its name to the log file", path, failed);
   }
-  if (const int error = ops_.Rename(blank.path, path); error != 0) {
-    return FileError("Hotpot could not give its name to the log file", path, error);
+  if (!status.ok()) {
+    ops_.Unlink(blank.path);
+    return status;
   }
   *out = {std::move(blank.fd), std::move(blank.mapping)};
   return Status::Ok();
@@ -179,17 +194,26 @@ Status SegmentFiles::SetAside(Lsn base, std::unique_ptr<MappedSegment> mapping) 
   if (aside_.size() >= kMostSetAside) return Remove(base);
   const std::string path = SegmentPath(directory_, base);
   std::string aside = PathOf(directory_, base, kAside);
-  if (const int error = ops_.Rename(path, aside); error != 0) {
-    return FileError("Hotpot could not set aside the log file", path, error);
-  }
+  // A new name may take room on the disk where removing one frees it.
+  if (ops_.Rename(path, aside) != 0) return Remove(base);
   aside_.push_back({std::move(aside), std::move(mapping)});
   return Status::Ok();
+}
+
+void SegmentFiles::GiveRoomBack() { DropAside(0); }
+
+// A name left behind by a failure here is removed by the next Open().
+void SegmentFiles::DropAside(size_t kept) {
+  for (; aside_.size() > kept; aside_.pop_back()) ops_.Unlink(aside_.back().path);
+  named_ = std::min(named_, kept);
 }
 
 int SegmentFiles::TrySyncDirectory() { return ops_.SyncDirectory(directory_fd_.get()); }
 
 Status SegmentFiles::SyncDirectory() {
   if (const int error = TrySyncDirectory(); error != 0) {
+    // The next sync may succeed and prove nothing about these names.
+    DropAside(named_);
     return FileError("Hotpot could not make durable the names in", directory_, error);
   }
   named_ = aside_.size();

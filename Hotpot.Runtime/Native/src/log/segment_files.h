@@ -6,9 +6,9 @@
 //
 // A segment that the log no longer needs is set aside and becomes a blank file again: its blocks are there, on a disk
 // they have been written before (so that a sync has no blocks to convert), and where it was mapped its pages are too,
-// which otherwise cost more than the records that are put in them. What it holds stays, for a record is one only at its
-// own position, and a position is never given away twice. Only its header must be gone, or a crash could show the file
-// under its new name with the old header. So, in this order: the file gets a name that replay ignores; that name is
+// which otherwise cost more than the records that are put in them. What it holds stays: a record is one only at its own
+// position, and the base of a file that is used again is larger than any it had. Only its header must be gone, or a
+// crash could show the file under its new name with the old header. So, in this order: the file gets a name that replay ignores; that name is
 // durable; its header is zeros, durably; it is a blank file.
 #pragma once
 #include <deque>
@@ -56,9 +56,11 @@ class SegmentFiles {
   // An existing segment, every block reserved.
   Status OpenExisting(Lsn base, uint64_t bytes, OwnedFd* out);
   Status Remove(Lsn base);
-  // Remove(), but the file may be used again after the next SyncDirectory(). It has segment_bytes(), and nobody writes
-  // to it any more. `mapping` may be none.
+  // Remove(), but the file may be used again after the next SyncDirectory(), unless that fails. It has segment_bytes(),
+  // and nobody writes to it any more. `mapping` may be none.
   Status SetAside(Lsn base, std::unique_ptr<MappedSegment> mapping);
+  // Removes what was set aside.
+  void GiveRoomBack();
   Status SyncDirectory();
   // The same, as 0 or an errno value. Any thread.
   int TrySyncDirectory();
@@ -80,7 +82,9 @@ class SegmentFiles {
   Blank MakeBlank() const;
   Blank MakeBlankOf(Aside aside) const;
   Blank MakeBlankOf(std::optional<Aside> aside) const { return aside ? MakeBlankOf(std::move(*aside)) : MakeBlank(); }
+  int EraseHeader(const Blank& blank) const;
   std::optional<Aside> TakeAside();
+  void DropAside(size_t kept);
   std::string NewPath() const;
 
   FileOps& ops_;

@@ -59,6 +59,7 @@ class SegmentedLog : public RedoLog {
   bool Poisoned() const final { return poisoned_.load(std::memory_order_acquire); }
   Status Roll(Lsn* start) final;
   Status TruncateBelow(Lsn lsn) final;
+  void GiveRoomBack() final { files_.GiveRoomBack(); }
   uint64_t UsedBytes() const final { return end_.value - segments_.front().base.value; }
   uint64_t MaxRecordBytes() const final { return MaxPayloadBytes(files_.segment_bytes()); }
 
