@@ -404,6 +404,31 @@ TEST_F(FullLogElsewhere, ACommitNodeIsToldWhenItHasSaidThatItShowsTheCommit) {
   EXPECT_EQ(machine_.sent, (std::vector{MessageType::kApply, MessageType::kCommitted}));
 }
 
+// Its own end of the link broke first, and with it the answer and what was to be shown before it. This node has not noticed yet.
+TEST_F(FullLogElsewhere, ACommitNodeThatAsksForTheEndIsToldWhenItShowsTheCommit) {
+  TxKey key{{kOwner.value, 78}, kId, kSelf};
+  std::vector<CollectedPage> pages{{0, kAnyVersion, {{64, 8}}, std::vector<std::byte>(8, std::byte{9})}};
+  MessageBody stage, durable, applied;
+  Writer w(&stage);
+  w.Put(MessageHead{kId.value, 1000, 5, 1, kStageDirect});
+  w.Put(Bytes(BuildRecord(key, 0, {{kId.value, 0, 0}}, {{ChunkIndex(0), Epoch(2), &pages}})));
+  Writer d(&durable);
+  d.Put(MessageHead{kId.value, 0, 0, 0, HP_OK});
+  d.Put(ToWire(key));
+  d.Put(uint64_t{0});
+  Writer a(&applied);
+  a.Put(ToWire(key));
+  a.Put(static_cast<uint64_t>(MessageType::kApply));
+  Hear(MessageType::kStage, stage);
+  Hear(MessageType::kDurable, durable);
+  ASSERT_TRUE(std::ranges::count(machine_.sent, MessageType::kStaged)) << "the answer goes behind what it has to show, and is not waited for";
+  ASSERT_TRUE(engine_->Commit(key, ++token_).ok());
+  EXPECT_EQ(Wait(token_), HP_E_TIMEOUT) << "who asks has not had that answer";
+  EXPECT_TRUE(std::ranges::count(machine_.sent, MessageType::kApply)) << "and does not wait for something that nobody sends";
+  Hear(MessageType::kApplied, applied);
+  EXPECT_EQ(Wait(token_), HP_OK);
+}
+
 // A replica is lost, and nobody has given up on it yet: it may come back with the record undecided, after this node has been lost too, and be told of the outcome by whoever is left.
 TEST_F(FullLogElsewhere, NoOutcomeIsForgottenWhileALostReplicaStillCounts) {
   auto install = [&](uint64_t epoch, hp_chunk_phase phase, uint32_t replicas) {

@@ -374,6 +374,7 @@ Status Engine::Commit(TxKey key, uint64_t token) {
       }
       case TxState::kCommitting:
         tx.commit_tokens.push_back(token);
+        if (tx.direct) AwaitCommitNode(key, tx);
         CheckCommitted(key);
         break;
       case TxState::kAborting:
@@ -393,6 +394,14 @@ Status Engine::Commit(TxKey key, uint64_t token) {
   }
   Complete(token, HP_E_NOT_FOUND);
   return Status::Ok();
+}
+
+// The commit node of a direct commit asks for its end, so it has not had the answer that goes behind what it has to show: its end of the link has broken,
+// though this one may not know yet. Now it is waited for, and what it has to show may not lie here until something else is sent.
+void Engine::AwaitCommitNode(TxKey key, OwnedTx& tx) {
+  const NodeId node(key.tx.node);
+  if (tx.hiding.erase(node) == 0) return;
+  if (Peer* p = FindPeer(node); p && p->up) SendDue(*p);
 }
 
 void Engine::StartCommit(Dataset& ds, TxKey key, OwnedTx& tx) {

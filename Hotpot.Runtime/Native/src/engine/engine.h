@@ -440,6 +440,7 @@ class Engine final : public FabricEvents {
   void CheckAborted(TxKey key);
   bool UnderRecovery(Dataset& ds, TxKey key, const OwnedTx& tx) const;
   void StartCommit(Dataset& ds, TxKey key, OwnedTx& tx);
+  void AwaitCommitNode(TxKey key, OwnedTx& tx);
   void CheckCommitted(TxKey key);
   void ReleaseLocks(Dataset& ds, OwnedTx& tx);
   void OnDurable(NodeId peer, const MessageHead& head, Reader reader);
