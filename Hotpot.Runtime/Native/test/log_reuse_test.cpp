@@ -1,6 +1,7 @@
 // Segments that are used again: the files and mappings really are, what they still hold of their last life is never
 // taken for anything, and no file is while somebody may write to it.
-#include <set>
+#include <array>
+#include <cerrno>
 #include <thread>
 
 #include "log/segment_files.h"
