@@ -30,6 +30,10 @@ using PageIndex = Id<struct PageTag, uint64_t>;     // within a dataset
 using ChunkIndex = Id<struct ChunkTag, uint32_t>;
 using Lsn = Id<struct LsnTag, uint64_t>;  // position in the node's redo log, grows by record bytes, never reused
 
+// Of a sequence: above them is the incarnation of the node's life that made the transaction, in 24 bits. So it is unique over restarts, because the incarnation is
+// durable before its first use.
+constexpr int kTxCounterBits = 40;
+
 struct TxId {
   uint64_t node{};
   uint64_t sequence{};

@@ -9,7 +9,6 @@ namespace hotpot {
 constexpr uint64_t kScanGap = 64;
 
 TxId Engine::NewTxId() {
-  // 24 bits of incarnation and 40 of counter: unique over restarts, because the incarnation is durable before the first use.
   TxId id{self_.value, NextTxNumber()};
   next_tx_++;
   return id;

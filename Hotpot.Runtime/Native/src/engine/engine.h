@@ -421,11 +421,12 @@ class Engine final : public FabricEvents {
   Status BeginFreeze(Dataset& ds, uint64_t first, uint64_t count, std::optional<Freeze>* out);
   Status ApplyImage(Dataset& ds, Chunk& chunk, uint32_t page, const std::byte* bytes, uint64_t version);
   void MarkDirty(Dataset& ds, Chunk& chunk, uint32_t page);
-  // The number of this node's own transaction whose deltas come from its view; 0 = from elsewhere.
+  // The number of this life's own transaction whose deltas come from its view; 0 = from elsewhere, an earlier life of this node included: no private page is left of it.
   uint64_t OwnNumber(const Record& record) const {
-    return record.key().tx.node == self_.value && (record.flags() & kRecordFromView) ? record.key().tx.sequence : 0;
+    const uint64_t number = record.key().tx.sequence;
+    return record.key().tx.node == self_.value && number >> kTxCounterBits == incarnation_.value && (record.flags() & kRecordFromView) ? number : 0;
   }
-  uint64_t NextTxNumber() const { return (incarnation_.value << 40) | next_tx_; }
+  uint64_t NextTxNumber() const { return (incarnation_.value << kTxCounterBits) | next_tx_; }
 
   // commit_owner.cpp
   void OnStage(NodeId peer, const MessageHead& head, Reader reader);
