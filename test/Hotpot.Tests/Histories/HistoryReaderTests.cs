@@ -8,6 +8,13 @@ public class HistoryReaderTests
     private const string Good = """{"client":"c3","node":"1","id":17,"kind":"list","accesses":[{"kind":"read","key":"x","values":[4,9]},{"kind":"append","key":"y","values":[12]}],"invoke_us":1000,"complete_us":1350,"outcome":"ok"}""";
 
     [Fact]
+    public void AReportShowsTheEndOfALongList()
+    {
+        Assert.Equal("read x [1 2 3 4 5 6 7 8 9 10 11 12 13]", Access.Read("x", [.. Enumerable.Range(1, 13).Select(value => (long)value)]).ToString());
+        Assert.Equal("read x [2 others 3 4 5 6 7 8 9 10 11 12 13 14]", Access.Read("x", [.. Enumerable.Range(1, 14).Select(value => (long)value)]).ToString());
+    }
+
+    [Fact]
     public void A_line_is_an_operation()
     {
         var operation = Assert.Single(Read(Good + "\n").Operations);
@@ -30,7 +37,9 @@ public class HistoryReaderTests
             writer.Begin(operation);
             writer.Write(operation);
         }
-        Assert.Equal(history.Operations.Select(operation => operation.ToString()), Read(text.ToString()).Operations.Select(operation => operation.ToString()));
+        var read = Read(text.ToString()).Operations;
+        Assert.Equal(history.Operations.Select(operation => operation.ToString()), read.Select(operation => operation.ToString()));
+        Assert.Equal(history.Operations.SelectMany(operation => operation.Accesses.Select(access => access.Values)), read.SelectMany(operation => operation.Accesses.Select(access => access.Values)));
     }
 
     [Fact]

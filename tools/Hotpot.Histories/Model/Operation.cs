@@ -53,6 +53,8 @@ public enum AccessKind
 /// <summary>One step of an operation.</summary>
 public sealed record Access(AccessKind Kind, string Key, IReadOnlyList<long>? Values = null)
 {
+    private const int MaxShown = 12;
+
     /// <summary>A read and what it returned.</summary>
     public static Access Read(string key, params long[] values) => new(AccessKind.Read, key, values);
 
@@ -68,8 +70,13 @@ public sealed record Access(AccessKind Kind, string Key, IReadOnlyList<long>? Va
     /// <summary>An add to a counter or an account.</summary>
     public static Access Add(string key, long difference) => new(AccessKind.Add, key, [difference]);
 
-    /// <inheritdoc/>
-    public override string ToString() => $"{Kind.ToString().ToLowerInvariant()} {Key} [{string.Join(' ', (Values ?? []).Select(value => value.ToString(CultureInfo.InvariantCulture)))}]";
+    /// <summary>For people: of a long list its end, which is where two reads differ.</summary>
+    public override string ToString()
+    {
+        var values = (Values ?? []).Select(value => value.ToString(CultureInfo.InvariantCulture)).ToList();
+        var left = values.Count - MaxShown;
+        return $"{Kind.ToString().ToLowerInvariant()} {Key} [{(left > 1 ? $"{left} others " : "")}{string.Join(' ', left > 1 ? values[left..] : values)}]";
+    }
 }
 
 /// <summary>
