@@ -253,9 +253,8 @@ Task<Unit> Scenario::Reader(Life& life) {
     // A node that cannot reach the owner may go on reading what a replica gave it in the owner's place, although both of them are connected again: a
     // known weakness (docs/testing.md), which --strict reports.
     const auto& entry = DatasetGrain::Stored(world_, place.dataset)[place.chunk];
-    // The other one: a node that restarted shows what it replayed until recovery has settled what was undecided there.
-    bool connected = entry && entry->owner && !entry->recovering && (entry->owner == life.node || life.Enter([&](Engine& e) { return e.PeerConnected(entry->owner); }) == 1);
-    if (word != number + 1 && !life.declared_dead && (connected || options_.strict))
+    bool cut_off = entry && entry->owner && entry->owner != life.node && life.Enter([&](Engine& e) { return e.PeerConnected(entry->owner); }) != 1;
+    if (word != number + 1 && !life.declared_dead && (!cut_off || options_.strict))
       world_.Fail("%s read an old page: commit %zu had been acknowledged, and chunk %u of dataset %llu shows %llu", life.Name().c_str(), number, place.chunk,
                   static_cast<unsigned long long>(place.dataset), static_cast<unsigned long long>(word));
   }

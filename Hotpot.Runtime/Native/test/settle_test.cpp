@@ -164,25 +164,26 @@ TEST(EpochOfARecord, ACommitPreparedBeforeAReplicaJoinedReachesWhoeverFetchedSin
   for (size_t node : {0u, 1u, 2u, 3u}) EXPECT_EQ(c[node].Read(8, 1)[0], std::byte{0x77}) << node;
 }
 
-// A restart shows the page without it, and what is stored there meanwhile says nothing about those bytes.
+// The owner shows the page without it, and what is stored there meanwhile says nothing about those bytes.
 TEST(EpochOfARecord, WhatAnEarlierLifeOfThisNodeLeftUndecidedIsNotUndoneByAPageStoredToSince) {
-  Cluster c(1, {}, 64 * kMiB, 1);
-  c.Assign(0, {0});
+  Cluster c(2, {}, 64 * kMiB, 1);
+  c.Assign(0, {1});
   {
     c[0].Map()[8] = std::byte{7};
     Tx tx(c[0]);
     ASSERT_EQ(tx.Collect(), HP_OK);
-    ASSERT_EQ(tx.StageAndPrepare(c[0]), HP_OK) << tx.error();
+    ASSERT_EQ(tx.StageAndPrepare(c[1]), HP_OK) << tx.error();
   }
   c[0].Crash();
   c[0].Start();
+  c.Connect();
   c.Open(c[0]);
+  c.Install(c.Entry(0, 1, {1}));
   c[0].Map()[16] = std::byte{9};
-  c[0].CommitPending();
-  c.Install(c.Entry(0, 2, {0}));
+  c[1].CommitPending();
   EXPECT_EQ(c.Commit(0, {}, HP_PREPARE_FAIL_ON_CONFLICT).status, HP_OK);
-  EXPECT_EQ(c[0].Read(8, 1)[0], std::byte{7});
-  EXPECT_EQ(c[0].Read(16, 1)[0], std::byte{9});
+  EXPECT_EQ(c[1].Read(8, 1)[0], std::byte{7});
+  EXPECT_EQ(c[1].Read(16, 1)[0], std::byte{9});
 }
 
 // A copy that was replayed may lack what its former life left undecided.

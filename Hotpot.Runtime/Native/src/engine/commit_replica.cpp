@@ -116,7 +116,7 @@ void Engine::CheckDurable() {
       const bool kept = tx.logged <= durable;
       if (kept && ds != datasets_.end() && MayHide(*ds->second, tx.record)) Hide(*ds->second, tx);
       tx.answered = true;
-      SendDurable(tx.from, it->first, kept ? HP_OK : HP_E_POISONED, tx.hidden);
+      SendDurable(tx.from, it->first, kept ? HP_OK : HP_E_POISONED, tx.hidden && tx.record.single_participant());
       CrashPoint("replica.after_durable");
     }
     unanswered_[i] = unanswered_.back();

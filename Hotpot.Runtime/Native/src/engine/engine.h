@@ -141,7 +141,7 @@ struct PendingTx {
   bool answered = false;
   bool claimed = false;     // recovery decides; the owner's abort is not heeded any more
   bool abort_asked = false; // but it came, and is answered when recovery has decided the same
-  bool hidden = false;      // the owner was told so
+  bool hidden = false;      // nobody reads its pages here
   // Whose word ends it, besides recovery's: the owner's that sent it, in this node's last life too.
   bool DecidedBy(NodeId peer) const { return from == peer || (!from && record.key().owner == peer); }
 };

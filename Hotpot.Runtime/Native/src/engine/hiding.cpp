@@ -12,11 +12,13 @@
 // so where there are readers every commit takes both rounds. Reading ends the hiding: a view is mapped when nothing is hidden any more, and what is prepared
 // meanwhile is not hidden.
 //
+// A restart hides the pages of what its log leaves undecided, whoever made the commit: it may have been acknowledged. Recovery ends that, or the copy that replaces this one.
+//
 // Invariants:
 //  1. A dataset with a view hides nothing.
 //  2. Bytes of a hidden page leave this node for nobody: not by hp_read, a view, a fetch that stands in for the owner, or a synchronisation.
 //  3. On a link, an apply or acknowledgement that is due goes before whatever is sent after it became due; so records of the same bytes are applied in their order.
-//  4. Only a transaction with one participant is hidden: with several, the outcome may be forgotten elsewhere when the commit has returned.
+//  4. No owner is told of a hidden transaction with several participants: the outcome may be forgotten elsewhere when the commit has returned.
 #include <algorithm>
 
 #include "engine/engine.h"

@@ -219,9 +219,11 @@ Status Engine::Replay() {
       chunk->lost_at = chunk->config.epoch;  // with this node's earlier life
       chunks_lost_++;
     }
-  // Undecided records keep their sequences, so that new ones come after them.
-  for (const auto& [key, pending] : pending_) {
+  // Undecided records keep their sequences, so that new ones come after them. Their commits may have been acknowledged, so until recovery has settled them nobody reads
+  // those pages here.
+  for (auto& [key, pending] : pending_) {
     Dataset& ds = *datasets_.at(key.dataset);
+    Hide(ds, pending);
     for (const ParsedPart& part : pending.record.parts()) {
       Chunk& chunk = ds.At(part.chunk);
       chunk.next = std::max(chunk.next, Sequence(part.sequence.value + 1));

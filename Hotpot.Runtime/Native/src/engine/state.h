@@ -117,7 +117,7 @@ struct Dataset {
   std::unordered_map<uint64_t, TxKey> locks;     // owner: page -> prepared transaction
   uint32_t gate = 1;                             // owner: changes when all gates close
   uint32_t direct = 0;                           // owner: direct commits that are not yet shown everywhere
-  std::unordered_map<uint64_t, uint32_t> hidden;  // replica: page -> records that changed it, may be committed, and are not shown (commit_replica.cpp)
+  std::unordered_map<uint64_t, uint32_t> hidden;  // page -> pending records that change it, may be committed, and are not shown (hiding.cpp)
   TimePoint read_at;                             // when a copy of its pages was last asked for on this node
   std::vector<ChunkIndex> used;                  // chunks whose `uses` is not empty
   std::vector<uint64_t> dirty;                   // pages to write at the next checkpoint
