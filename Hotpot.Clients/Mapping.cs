@@ -25,6 +25,11 @@ public sealed unsafe class Mapping : IDisposable
     private readonly DatasetDescription _dataset;
     private readonly byte* _base;
 
+    // Less than a page may be loaded, or stored to, without another look where it begins below these: the usual access costs two comparisons and inlines. Written
+    // by the constructor, and by Dispose, which leaves 0.
+    private long _loadsBelow;
+    private long _storesBelow;
+
     // Written once, by the first Dispose.
     private int _disposed;
 
@@ -34,6 +39,8 @@ public sealed unsafe class Mapping : IDisposable
         _dataset = dataset;
         Access = access;
         _base = (byte*)engine.MapView(dataset.Id, access == MapAccess.ReadWrite);
+        _loadsBelow = Math.Max(0, dataset.Size - Limits.PageBytes + 1);
+        _storesBelow = access == MapAccess.ReadWrite ? _loadsBelow : 0;
     }
 
     public MapAccess Access { get; }
@@ -44,26 +51,26 @@ public sealed unsafe class Mapping : IDisposable
     public ulong BaseAddress => _dataset.BaseAddress;
 
     /// <summary>Bytes of the dataset, for loads and stores. At most 2 GiB at once; see <see cref="Slices"/> for more.</summary>
-    public Span<byte> GetSpan(long offset, long length)
-    {
-        CheckWritable();
-        return new Span<byte>(Present(offset, length), (int)length);
-    }
+    public Span<byte> GetSpan(long offset, long length) => new(IsQuick(offset, length, _storesBelow) ? _base + offset : PresentForStores(offset, length), (int)length);
 
     /// <summary>Values that lie one after the other in the dataset, for loads and stores.</summary>
     public Span<T> GetSpan<T>(long offset, int count)
         where T : unmanaged
     {
-        CheckWritable();
-        return new Span<T>(Present(offset, (long)count * sizeof(T)), count);
+        long length = (long)count * sizeof(T);
+        return new Span<T>(IsQuick(offset, length, _storesBelow) ? _base + offset : PresentForStores(offset, length), count);
     }
 
     /// <summary>Bytes of the dataset, for loads.</summary>
-    public ReadOnlySpan<byte> GetReadOnlySpan(long offset, long length) => new(Present(offset, length), (int)length);
+    public ReadOnlySpan<byte> GetReadOnlySpan(long offset, long length) => new(IsQuick(offset, length, _loadsBelow) ? _base + offset : Present(offset, length), (int)length);
 
     /// <summary>Values that lie one after the other in the dataset, for loads.</summary>
     public ReadOnlySpan<T> GetReadOnlySpan<T>(long offset, int count)
-        where T : unmanaged => new(Present(offset, (long)count * sizeof(T)), count);
+        where T : unmanaged
+    {
+        long length = (long)count * sizeof(T);
+        return new ReadOnlySpan<T>(IsQuick(offset, length, _loadsBelow) ? _base + offset : Present(offset, length), count);
+    }
 
     /// <summary>A range of any length as spans, one after the other: <c>foreach (Span&lt;byte&gt; s in map.Slices(0, map.Size))</c>.</summary>
     public MappingSlices Slices(long offset, long length, int sliceBytes = MappingSlices.DefaultSliceBytes)
@@ -77,8 +84,8 @@ public sealed unsafe class Mapping : IDisposable
     public ref T Ref<T>(long offset)
         where T : unmanaged
     {
-        CheckWritable();
-        Check(offset, sizeof(T));
+        if (!IsQuick(offset, sizeof(T), _storesBelow))
+            CheckForStores(offset, sizeof(T));
         return ref Unsafe.AsRef<T>(_base + offset);
     }
 
@@ -86,7 +93,8 @@ public sealed unsafe class Mapping : IDisposable
     public ref readonly T ReadOnlyRef<T>(long offset)
         where T : unmanaged
     {
-        Check(offset, sizeof(T));
+        if (!IsQuick(offset, sizeof(T), _loadsBelow))
+            Check(offset, sizeof(T));
         return ref Unsafe.AsRef<T>(_base + offset);
     }
 
@@ -98,8 +106,8 @@ public sealed unsafe class Mapping : IDisposable
     public T* Pointer<T>(long offset)
         where T : unmanaged
     {
-        CheckWritable();
-        Check(offset, sizeof(T));
+        if (!IsQuick(offset, sizeof(T), _storesBelow))
+            CheckForStores(offset, sizeof(T));
         return (T*)(_base + offset);
     }
 
@@ -122,8 +130,18 @@ public sealed unsafe class Mapping : IDisposable
     /// <summary>Ends the mapping. Nothing made from it may be used afterwards; the last one discards uncommitted stores.</summary>
     public void Dispose()
     {
+        _loadsBelow = _storesBelow = 0;
         if (Interlocked.Exchange(ref _disposed, 1) == 0)
             _engine.UnmapView(_dataset.Id);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool IsQuick(long offset, long length, long below) => (ulong)offset < (ulong)below && (ulong)length < Limits.PageBytes;
+
+    private byte* PresentForStores(long offset, long length)
+    {
+        CheckWritable();
+        return Present(offset, length);
     }
 
     private byte* Present(long offset, long length)
@@ -139,9 +157,13 @@ public sealed unsafe class Mapping : IDisposable
     private void Check(long offset, long length)
     {
         ObjectDisposedException.ThrowIf(_disposed != 0, this);
-        // Kept apart from CheckInside so that the usual case is three comparisons and inlines.
-        if ((offset | length) < 0 || offset > Size || length > Size - offset)
-            throw RangeOutsideDatasetException.Of(new ByteRange(offset, length), Size, _dataset.Name);
+        new ByteRange(offset, length).CheckInside(Size, _dataset.Name);
+    }
+
+    private void CheckForStores(long offset, long length)
+    {
+        CheckWritable();
+        Check(offset, length);
     }
 
     private void CheckWritable()

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Hotpot.Clients;
 using Hotpot.Grains;
 using Hotpot.Runtime;
@@ -65,7 +67,11 @@ public sealed class MappingTests : IAsyncLifetime
     [InlineData(0, -1)]
     [InlineData(64 * 4096, 1)]
     [InlineData(64 * 4096 - 7, 8)]
+    [InlineData(63 * 4096 + 1, 4096)]
+    [InlineData(63 * 4096 + 2, 4095)]
+    [InlineData(0, 64 * 4096 + 1)]
     [InlineData(long.MaxValue, 8)]
+    [InlineData(8, long.MaxValue)]
     public void Nothing_outside_the_dataset_is_handed_out(long offset, long length)
     {
         using Mapping map = _data.Map();
@@ -73,6 +79,24 @@ public sealed class MappingTests : IAsyncLifetime
         Assert.Throws<RangeOutsideDatasetException>(() => { map.GetReadOnlySpan(offset, length); });
         Assert.Throws<RangeOutsideDatasetException>(() => { map.Slices(offset, length); });
         Assert.Throws<RangeOutsideDatasetException>(() => { map.Ref<long>(offset < 0 ? offset : _description.Size - 7); });
+    }
+
+    [Theory]
+    [InlineData(0, 0)]
+    [InlineData(63 * 4096, 4095)]
+    [InlineData(63 * 4096 + 1, 4095)]
+    [InlineData(63 * 4096, 4096)]
+    [InlineData(64 * 4096 - 1, 1)]
+    [InlineData(64 * 4096, 0)]
+    [InlineData(0, 64 * 4096)]
+    public void Everything_inside_the_dataset_is_handed_out(long offset, long length)
+    {
+        using Mapping map = _data.Map();
+        Assert.Equal((int)length, map.GetSpan(offset, length).Length);
+        Assert.Equal((int)length, map.GetReadOnlySpan(offset, length).Length);
+        Assert.Equal(_description.BaseAddress + (ulong)offset, Address(map.GetReadOnlySpan(offset, length)));
+
+        static unsafe ulong Address(ReadOnlySpan<byte> span) => (ulong)Unsafe.AsPointer(ref MemoryMarshal.GetReference(span));
     }
 
     [Fact]
@@ -108,6 +132,9 @@ public sealed class MappingTests : IAsyncLifetime
         map.Dispose();
         map.Dispose();
         Assert.Throws<ObjectDisposedException>(() => { map.Ref<long>(0); });
+        Assert.Throws<ObjectDisposedException>(() => { map.ReadOnlyRef<long>(0); });
+        Assert.Throws<ObjectDisposedException>(() => { map.GetSpan(0, 8); });
+        Assert.Throws<ObjectDisposedException>(() => { map.GetReadOnlySpan(0, 8); });
         Assert.Throws<ObjectDisposedException>(() => { map.AddressOf(0); });
     }
 

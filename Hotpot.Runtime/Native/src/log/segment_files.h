@@ -8,8 +8,8 @@
 // they have been written before (so that a sync has no blocks to convert), and where it was mapped its pages are too,
 // which otherwise cost more than the records that are put in them. What it holds stays: a record is one only at its own
 // position, and the base of a file that is used again is larger than any it had. Only its header must be gone, or a
-// crash could show the file under its new name with the old header. So, in this order: the file gets a name that replay ignores; that name is
-// durable; its header is zeros, durably; it is a blank file.
+// crash could show the file under its new name with the old header. So, in this order: the file gets a name that replay
+// ignores; that name is durable; its header is zeros, durably; it is a blank file.
 #pragma once
 #include <deque>
 #include <future>
@@ -51,7 +51,7 @@ class SegmentFiles {
   void PrepareNext();
   // Turns a blank file (the prepared one, or one made now) into the segment at `base`, header written. Nothing is
   // synced: the caller makes file and directory durable before it acknowledges anything in it. On failure the directory
-  // is as it was.
+  // has the segments that it had, and the blank file is gone.
   Status Start(Lsn base, Lsn durable, StartedSegment* out);
   // An existing segment, every block reserved.
   Status OpenExisting(Lsn base, uint64_t bytes, OwnedFd* out);
@@ -92,8 +92,8 @@ class SegmentFiles {
   const uint64_t segment_bytes_;
   OwnedFd directory_fd_;      // Immutable after Open().
   std::future<Blank> blank_;  // Valid while a blank file is made or ready.
-  std::deque<Aside> aside_;   // the first named_ of them under a durable name
-  size_t named_ = 0;
+  std::deque<Aside> aside_;   // Oldest first.
+  size_t named_ = 0;          // So many of them have a durable name. Written by SyncDirectory(), TakeAside() and DropAside().
 };
 
 }  // namespace hotpot::log
