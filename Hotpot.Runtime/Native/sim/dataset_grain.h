@@ -16,7 +16,7 @@ struct MemberRecord {
 struct DeadLife {
   NodeId node;
   Incarnation incarnation;
-  bool Began(const TxId& tx) const { return tx.node == node.value && (tx.sequence >> 40) <= incarnation.value; }
+  bool Began(const TxId& tx) const { return tx.node == node.value && (tx.sequence >> kTxCounterBits) <= incarnation.value; }
   bool operator==(const DeadLife&) const = default;
 };
 

@@ -256,6 +256,25 @@ TEST_F(FullLog, WhatARestartFindsUndecidedIsReadByNobodyBeforeItIsSettled) {
   EXPECT_EQ(Value(), 3u);
 }
 
+// Before a restarted node has a map of its own life, what it shows is nothing to compare a commit with.
+TEST_F(FullLog, WhatIsReadBeforeTheChunkIsServedIsNoBaseOfACommit) {
+  ASSERT_EQ(Commit(Prepared(1)), HP_OK);
+  CrashAndStart();
+  uint64_t value = 0, base = 99;
+  ASSERT_TRUE(engine_->Peek(kId, 64, sizeof value, reinterpret_cast<std::byte*>(&value), &base).ok());
+  ASSERT_EQ(value, 1u);
+  Install(2);
+  Transaction tx;
+  tx.id = engine_->NewTxId();
+  value = 2;
+  ASSERT_TRUE(engine_->Write(tx, kId, 64, Bytes(reinterpret_cast<const std::byte*>(&value), sizeof value)).ok());
+  tx.parts.at({kId, ChunkIndex(0)}).front().base_version = base;
+  ASSERT_TRUE(engine_->Stage(tx, kId, kSelf, ++token_).ok());
+  ASSERT_EQ(Wait(token_), HP_OK);
+  ASSERT_TRUE(engine_->Prepare({tx.id, kId, kSelf}, HP_PREPARE_FAIL_ON_CONFLICT, 1, 1000, ++token_).ok());
+  EXPECT_EQ(Wait(token_), HP_E_BUSY) << "its commit node has to look again";
+}
+
 // A copy that was given up and is to be synchronised again goes to the store, from where its pages count if they are equal to the source's. A restart finds them in the
 // log again, for the store need not have been synced.
 TEST_F(FullLog, AReplayThatCannotWriteWhatACopyWasGivenUpWithDoesNotStart) {

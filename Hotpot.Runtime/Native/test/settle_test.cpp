@@ -181,9 +181,31 @@ TEST(EpochOfARecord, WhatAnEarlierLifeOfThisNodeLeftUndecidedIsNotUndoneByAPageS
   c.Install(c.Entry(0, 1, {1}));
   c[0].Map()[16] = std::byte{9};
   c[1].CommitPending();
+  Eventually("it came here too", [&] { return c[0].Read(8, 1)[0] == std::byte{7}; });
   EXPECT_EQ(c.Commit(0, {}, HP_PREPARE_FAIL_ON_CONFLICT).status, HP_OK);
   EXPECT_EQ(c[1].Read(8, 1)[0], std::byte{7});
   EXPECT_EQ(c[1].Read(16, 1)[0], std::byte{9});
+}
+
+// It may have been acknowledged, so a load must not miss it.
+TEST(EpochOfARecord, ANodeThatRestartedMapsNothingThatIsUndecided) {
+  Cluster c(1, {.miss_timeout_ms = 300}, 64 * kMiB, 1);
+  c.Assign(0, {0});
+  const uint64_t value = 7;
+  {
+    Tx tx(c[0]);
+    ASSERT_EQ(tx.Write(8, &value, sizeof value), HP_OK);
+    ASSERT_EQ(tx.StageAndPrepare(c[0]), HP_OK) << tx.error();
+  }
+  c[0].Crash();
+  c[0].Start();
+  c.Open(c[0]);
+  void* view = nullptr;
+  hp_error error{};
+  EXPECT_EQ(hp_view_map(c[0].engine(), kDataset, 1, &view, &error), HP_E_TIMEOUT);
+  c[0].CommitPending();
+  ASSERT_EQ(hp_view_map(c[0].engine(), kDataset, 1, &view, &error), HP_OK) << error.message;
+  EXPECT_EQ(static_cast<std::byte*>(view)[8], std::byte{7});
 }
 
 // A copy that was replayed may lack what its former life left undecided.

@@ -30,8 +30,8 @@ using PageIndex = Id<struct PageTag, uint64_t>;     // within a dataset
 using ChunkIndex = Id<struct ChunkTag, uint32_t>;
 using Lsn = Id<struct LsnTag, uint64_t>;  // position in the node's redo log, grows by record bytes, never reused
 
-// Of a sequence: above them is the incarnation of the node's life that made the transaction, in 24 bits. So it is unique over restarts, because the incarnation is
-// durable before its first use.
+// The bits of a TxId's sequence that count. Above them are 24 of the incarnation that made the transaction: it is durable before its first use, so the id is unique over
+// restarts.
 constexpr int kTxCounterBits = 40;
 
 struct TxId {
